@@ -1,0 +1,1861 @@
+"""The core of Microdot: routing, requests, responses and a portable HTTP/1.1 server.
+
+This one file is all that a board needs. It reads top to bottom in the order of a request: what differs between
+Pythons, containers, the wire (pure functions, no I/O), request, response, routes, application, server.
+
+"""
+import asyncio
+import json
+import os
+import re
+import sys
+import time
+from binascii import unhexlify
+
+if False:  # TYPE_CHECKING: MicroPython has no typing module, and drops this block when it compiles
+    from collections.abc import Awaitable, Callable, Iterator
+    from typing import Any
+
+# ---------------------------------------------------------------------------------------------------------------
+# What differs between Pythons: feature detection, one name each
+# ---------------------------------------------------------------------------------------------------------------
+
+try:
+    import signal
+    import traceback
+    from inspect import iscoroutine, iscoroutinefunction
+
+    ON_MICROPYTHON = False
+
+    def is_async(f: 'Callable[..., Any]') -> bool:
+        return iscoroutinefunction(f) or iscoroutinefunction(getattr(f, '__call__', None))
+
+    run_sync = asyncio.to_thread
+
+    def print_exception(exc: BaseException) -> None:
+        traceback.print_exception(type(exc), exc, exc.__traceback__)
+
+    def mro(cls: type) -> 'list[type]':
+        return cls.mro()
+
+    def uncancel() -> None:
+        """Take back the cancellation of the current task, so that its caller's asyncio.timeout() still works."""
+        task: 'Any' = asyncio.current_task()
+        if hasattr(task, 'uncancel'):
+            task.uncancel()
+
+    _date = [0, '']
+
+    def date_header() -> str:
+        now = int(time.time())
+        if now != _date[0]:
+            _date[:] = now, 'Date: ' + http_date(time.gmtime(now)) + '\r\n'
+        return _date[1]
+
+    def on_interrupt(callback: 'Callable[[], None]') -> None:
+        """Call back at the first Ctrl-C, where that is possible; another one interrupts as usual."""
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            loop.remove_signal_handler(signal.SIGINT)
+            callback()
+
+        try:
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+        except (NotImplementedError, ValueError, RuntimeError):  # Windows; not the main thread
+            pass
+
+    def call_in_loop(loop: 'Any', f: 'Callable[[], None]') -> None:
+        loop.call_soon_threadsafe(f)
+
+    async def listen(accept: 'Any', host: str, port: int, ssl: 'Any') -> 'Any':
+        async def connected(reader: 'Any', writer: 'Any') -> None:
+            writer.transport.set_write_buffer_limits(0)  # what drain() waited for is sent, not buffered
+            await accept(reader, writer)
+
+        return await asyncio.start_server(connected, host, port, ssl=ssl, start_serving=False)
+
+except ImportError:  # MicroPython
+    ON_MICROPYTHON = True
+
+    def iscoroutine(coro: 'Any') -> bool:
+        return hasattr(coro, 'send') and hasattr(coro, 'throw')
+
+    async def run_sync(f: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> 'Any':
+        return f(*args, **kwargs)
+
+    def is_async(f: 'Callable[..., Any]') -> bool:
+        return type(f) is type(run_sync)  # both are bytecode of "async def", unless wrapped in a closure
+
+    print_exception = sys.print_exception
+
+    def mro(cls: type) -> 'list[type]':
+        classes = [cls]
+        for base in cls.__bases__:
+            classes += mro(base)
+        return classes
+
+    def uncancel() -> None:
+        pass
+
+    def on_interrupt(callback: 'Callable[[], None]') -> None:
+        pass
+
+    def call_in_loop(loop: 'Any', f: 'Callable[[], None]') -> None:
+        f()
+
+    async def listen(accept: 'Any', host: str, port: int, ssl: 'Any') -> 'Any':
+        return await asyncio.start_server(accept, host, port, ssl=ssl)
+
+    def date_header() -> str:
+        return ''  # a board's clock is rarely set (RFC 9110 section 6.6.1: no Date without a clock)
+
+#: Errors of broken connections on Linux, BSD and lwIP. The server never logs them, whatever their number.
+MUTED_SOCKET_ERRORS = [32, 54, 103, 104, 107, 110, 113, 128]
+TIMED_OUT = 110  # ETIMEDOUT
+EXPIRED = -1
+
+
+def write_stream(writer: 'Any', data: 'bytes | memoryview') -> 'Awaitable[None]':
+    if hasattr(writer, 'awrite'):  # MicroPython, and what is made for it
+        return writer.awrite(data)
+    writer.write(data)
+    return writer.drain()
+
+
+async def close_stream(writer: 'Any') -> None:
+    if hasattr(writer, 'aclose'):
+        return await writer.aclose()
+    writer.close()
+    await writer.wait_closed()
+
+
+def end_stream(writer: 'Any') -> None:
+    """Tell the other side that there is no more to read, where sockets can."""
+    if hasattr(writer, 'can_write_eof') and writer.can_write_eof():
+        writer.write_eof()
+
+
+def abort_stream(writer: 'Any') -> None:
+    if hasattr(writer, 'transport'):
+        writer.transport.abort()
+
+
+def prepare(f: 'Callable[..., Any]') -> 'Callable[..., Awaitable[Any]]':
+    """Return ``f`` as something to await. ``def`` functions run in a thread on CPython, inline on MicroPython.
+
+    This is decided when a handler is registered, not when it is called.
+
+    """
+    code = getattr(f, '__code__', None)
+    if code and not getattr(code, 'co_argcount', 1) and not code.co_flags & 4:
+        raise TypeError('%s() must take the request as its first argument' % f.__name__)
+    if is_async(f):
+        return f
+    # MicroPython cannot tell a coroutine from a generator: what a plain function returns there is a body
+    is_plain = ON_MICROPYTHON and type(f) is type(prepare)
+
+    async def call(*args: 'Any', **kwargs: 'Any') -> 'Any':
+        result = await run_sync(f, *args, **kwargs)
+        return await result if not is_plain and iscoroutine(result) else result
+
+    return call
+
+
+async def invoke_handler(handler: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> 'Any':
+    """Call a handler of any kind and return its result."""
+    return await prepare(handler)(*args, **kwargs)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Containers
+# ---------------------------------------------------------------------------------------------------------------
+
+class NoCaseDict(dict):
+    """A dictionary whose keys compare without case; the first spelling of a key is kept."""
+
+    def __init__(self, initial_dict: 'dict[str, Any] | None' = None):
+        super().__init__()
+        self._spelling: 'dict[str, str]' = {}
+        self.update(initial_dict or {})
+
+    def _spell(self, key: str) -> str:
+        return self._spelling.get(key.lower(), key)
+
+    def __setitem__(self, key: str, value: 'Any') -> None:
+        super().__setitem__(self._spelling.setdefault(key.lower(), key), value)
+
+    def __getitem__(self, key: str) -> 'Any':
+        return super().__getitem__(self._spell(key))
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(self._spell(key))
+        del self._spelling[key.lower()]
+
+    def __contains__(self, key: object) -> bool:
+        return key.lower() in self._spelling
+
+    def __eq__(self, other: object) -> bool:
+        return {k.lower(): v for k, v in self.items()} == {k.lower(): v for k, v in other.items()}
+
+    def get(self, key: str, default: 'Any' = None) -> 'Any':
+        return super().get(self._spell(key), default)
+
+    def setdefault(self, key: str, default: 'Any' = None) -> 'Any':
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: str, *default: 'Any') -> 'Any':
+        value = super().pop(self._spell(key), *default)
+        self._spelling.pop(key.lower(), None)
+        return value
+
+    def popitem(self) -> 'tuple[str, Any]':
+        key, value = super().popitem()
+        del self._spelling[key.lower()]
+        return key, value
+
+    def clear(self) -> None:
+        super().clear()
+        self._spelling.clear()
+
+    def copy(self) -> 'NoCaseDict':
+        return NoCaseDict(self)
+
+    def update(self, other_dict: 'dict[str, Any]') -> None:
+        for key, value in other_dict.items():
+            self[key] = value
+
+
+class MultiDict(dict):
+    """A dictionary that keeps every value that is assigned to a key; reading gives the first."""
+
+    def __init__(self, initial_dict: 'dict[str, Any] | None' = None):
+        super().__init__()
+        for key, value in (initial_dict or {}).items():
+            self[key] = value
+
+    def __setitem__(self, key: str, value: 'Any') -> None:
+        if key not in self:
+            super().__setitem__(key, [])
+        super().__getitem__(key).append(value)
+
+    def __getitem__(self, key: str) -> 'Any':
+        return super().__getitem__(key)[0]
+
+    def get(self, key: str, default: 'Any' = None, type: 'Callable[[Any], Any] | None' = None) -> 'Any':
+        """Return the first value, converted by ``type`` if that is given, or ``default``."""
+        if key not in self:
+            return default
+        return type(self[key]) if type else self[key]
+
+    def getlist(self, key: str, type: 'Callable[[Any], Any] | None' = None) -> 'list[Any]':
+        """Return all values, each converted by ``type`` if that is given."""
+        values = super().get(key, [])
+        return [type(value) for value in values] if type else values
+
+
+class AsyncBytesIO:
+    """Bytes in memory with the methods of an asyncio stream; subclasses fetch more bytes from elsewhere."""
+
+    def __init__(self, data: bytes = b''):
+        self._data = data
+        self._pos = 0
+
+    async def _fill(self) -> bool:
+        """Append bytes with ``_feed()``; ``False`` at the end."""
+        return False
+
+    def _feed(self, data: bytes) -> None:
+        self._data = self._data[self._pos:] + data
+        self._pos = 0
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes back in front of what is read next."""
+        self._data = data + self._data[self._pos:]
+        self._pos = 0
+
+    def buffered(self) -> int:
+        """Return how many bytes can be read without waiting."""
+        return len(self._data) - self._pos
+
+    def _take(self, n: int) -> bytes:
+        data = self._data[self._pos:self._pos + n]
+        self._pos += len(data)
+        return data
+
+    async def read(self, n: int = -1) -> bytes:
+        """Return up to ``n`` bytes as soon as there are some, all up to the end if negative, ``b''`` at the end."""
+        if n >= 0:
+            if n and not self.buffered():
+                await self._fill()
+            return self._take(n)
+        parts = []
+        while self.buffered() or await self._fill():
+            parts.append(self._take(self.buffered()))
+        return b''.join(parts)
+
+    async def readexactly(self, n: int) -> bytes:
+        """Return ``n`` bytes; ``EOFError`` if there are fewer."""
+        while self.buffered() < n:
+            if not await self._fill():
+                raise EOFError
+        return self._take(n)
+
+    async def readuntil(self, separator: bytes = b'\n') -> bytes:
+        """Return the bytes up to and with ``separator``, or what is left if there is none."""
+        while True:
+            end = self._data.find(separator, self._pos)
+            if end >= 0:
+                return self._take(end + len(separator) - self._pos)
+            if not await self._fill():
+                return self._take(self.buffered())
+
+    async def readline(self) -> bytes:
+        """Return the bytes up to and with the next line feed, or what is left if there is none."""
+        return await self.readuntil()
+
+    async def awrite(self, data: bytes) -> None:
+        self._data += data
+
+    async def aclose(self) -> None:
+        pass
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The wire: the meaning of HTTP/1.1 as plain functions over complete data. No "await", no I/O below this line
+# ---------------------------------------------------------------------------------------------------------------
+
+#: Reason phrases (RFC 9110 section 15, RFC 6585). One string, because a board pays for every object in a table.
+REASONS = '''
+100 Continue
+101 Switching Protocols
+200 OK
+201 Created
+202 Accepted
+204 No Content
+205 Reset Content
+206 Partial Content
+301 Moved Permanently
+302 Found
+303 See Other
+304 Not Modified
+307 Temporary Redirect
+308 Permanent Redirect
+400 Bad Request
+401 Unauthorized
+403 Forbidden
+404 Not Found
+405 Method Not Allowed
+406 Not Acceptable
+408 Request Timeout
+409 Conflict
+410 Gone
+411 Length Required
+412 Precondition Failed
+413 Content Too Large
+414 URI Too Long
+415 Unsupported Media Type
+416 Range Not Satisfiable
+417 Expectation Failed
+418 I'm a teapot
+422 Unprocessable Content
+426 Upgrade Required
+428 Precondition Required
+429 Too Many Requests
+431 Request Header Fields Too Large
+500 Internal Server Error
+501 Not Implemented
+502 Bad Gateway
+503 Service Unavailable
+504 Gateway Timeout
+505 HTTP Version Not Supported
+'''
+
+# Searches for what must not be there: MicroPython's engine recurses for every repeated match, but not for these
+NOT_TOKEN = re.compile("[^-!#$%&'*+.^_`|~0-9A-Za-z]")  # RFC 9110 section 5.6.2
+NOT_TEXT = re.compile(b'[^\t -~\x80-\xff]')  # RFC 9110 section 5.5: a field value has no control characters
+NOT_TARGET = re.compile('[^!"$-~]')  # RFC 9112 section 3.2: printable ASCII, and never a fragment
+RESERVED = re.compile('[^-._~0-9A-Za-z]')  # RFC 3986 section 2.3
+NOT_DIGIT = re.compile('[^0-9]')
+NOT_HEX = re.compile(b'[^0-9A-Fa-f]')
+HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+?\]|[-.~!$&'()*+,;=%_0-9A-Za-z]*?)(:[0-9]*?)?$")  # RFC 9110 section 7.2
+
+
+class HTTPException(Exception):
+    """Raised by :func:`abort`: ends the request with a status code; ``reason`` is the body of the response."""
+
+    def __init__(self, status_code: int, reason: 'str | None' = None, headers: 'dict[str, str] | None' = None):
+        super().__init__(status_code, reason)
+        self.status_code = status_code
+        self.reason = '%d error' % status_code if reason is None else reason
+        self.headers = headers or {}
+
+
+class ProtocolError(ValueError):
+    """A request that breaks a rule or a limit of HTTP. The connection ends after the refusal is sent."""
+
+    def __init__(self, status_code: int = 400):
+        super().__init__(status_code)
+        self.status_code = status_code
+        self.reason = error_text(status_code)
+        self.headers: 'dict[str, str]' = {}
+
+
+def reason_phrase(status_code: int) -> str:
+    start = REASONS.find('\n%d ' % status_code)
+    return REASONS[start + 5:REASONS.find('\n', start + 1)] if start >= 0 else ''
+
+
+def error_text(status_code: int) -> str:
+    """Return the body of an error response: the reason phrase as a sentence."""
+    phrase = 'Payload too large' if status_code == 413 else reason_phrase(status_code)
+    return phrase[:1] + phrase[1:].lower()
+
+
+def decode(data: bytes) -> str:
+    """Decode as UTF-8, or as Latin-1 what is not UTF-8, so that no byte of a client raises."""
+    try:
+        return data.decode()
+    except UnicodeError:
+        return ''.join([chr(byte) for byte in data])
+
+
+def percent_decode(text: str) -> str:
+    """Decode ``%XX`` (RFC 3986 section 2.1) as UTF-8; what is not a valid triplet stays as it is."""
+    if '%' not in text:
+        return text
+    parts = text.encode().split(b'%')
+    for i in range(1, len(parts)):
+        part = parts[i]
+        try:
+            parts[i] = unhexlify(part[:2] or b'-') + part[2:]
+        except ValueError:
+            parts[i] = b'%' + part
+    return decode(b''.join(parts))
+
+
+def urldecode(s: str) -> str:
+    """Decode a name or value of a form or query string."""
+    return percent_decode(s.replace('+', ' '))
+
+
+def urlencode(s: str) -> str:
+    """Encode a name or value for a form or query string; :func:`urldecode` is the inverse."""
+    return ''.join(['+' if byte == 32 else '%%%02X' % byte if byte > 126 or RESERVED.search(chr(byte)) else chr(byte)
+                    for byte in s.encode()])
+
+
+def parse_form(text: str) -> MultiDict:
+    """Parse ``application/x-www-form-urlencoded`` text (WHATWG URL standard, section 5.1)."""
+    data = MultiDict()
+    for pair in text.split('&'):
+        if pair:
+            name, _, value = pair.partition('=')
+            data[urldecode(name)] = urldecode(value)
+    return data
+
+
+def parse_cookies(text: str) -> 'dict[str, str]':
+    """Parse a ``Cookie`` header (RFC 6265 section 4.2); the first of two cookies of one name counts."""
+    cookies: 'dict[str, str]' = {}
+    for pair in text.split(';'):
+        name, _, value = pair.partition('=')
+        cookies.setdefault(name.strip(), value.strip())
+    cookies.pop('', None)
+    return cookies
+
+
+def tokens(value: str) -> 'list[str]':
+    """Split a comma separated list (RFC 9110 section 5.6.1) into its lower case members."""
+    return [item.strip(' \t') for item in value.lower().split(',')]
+
+
+def find_head_end(data: bytes) -> int:
+    """Return where the header block with its empty line ends, 0 if it is not complete."""
+    crlf = data.find(b'\n\r\n')
+    lf = data.find(b'\n\n')
+    if crlf >= 0 and (lf < 0 or crlf < lf):
+        return crlf + 3
+    return lf + 2 if lf >= 0 else 0
+
+
+def check_head_size(data: bytes, end: int) -> None:
+    """Refuse a header block that is too large, complete (up to ``end``) or not (``end`` is 0)."""
+    if (end or len(data)) > Request.max_header_size:
+        raise ProtocolError(431)
+    if not end and b'\n' not in data and len(data) > Request.max_readline + 1:
+        raise ProtocolError(414)
+
+
+def parse_field(line: str) -> 'tuple[str, str]':
+    """Parse one field line (RFC 9112 section 5); folded lines fail, because their name is not a token."""
+    if len(line) > Request.max_readline:
+        raise ProtocolError(431)
+    name, colon, value = line.partition(':')
+    if not colon or not name or NOT_TOKEN.search(name):
+        raise ProtocolError()
+    return name, value.strip(' \t')
+
+
+def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
+    """Parse a complete header block with its empty line (RFC 9112 sections 2 to 5).
+
+    Returns method, target (in origin form, or ``*``), version (``'1.0'`` or ``'1.1'``) and headers.
+
+    """
+    lines = decode(head).split('\n')
+    method, target, version = parse_request_line(lines[0].rstrip('\r'))
+    bare = head.replace(b'\r\n', b'')
+    if version == '1.0':
+        bare = bare.replace(b'\n', b'')  # RFC 9112 section 2.2: a bare LF may end a line; here only in HTTP/1.0
+    if NOT_TEXT.search(bare):
+        raise ProtocolError()
+    if len(lines) - 3 > Request.max_headers:
+        raise ProtocolError(431)
+    headers = NoCaseDict()
+    for line in lines[1:-2]:
+        name, value = parse_field(line.rstrip('\r'))
+        if name in headers:  # RFC 9110 section 5.3, RFC 9112 section 3.2, RFC 9113 section 8.2.3
+            if name.lower() == 'host':
+                raise ProtocolError()
+            value = headers[name] + ('; ' if name.lower() == 'cookie' else ', ') + value
+        headers[name] = value
+    host = headers.get('Host', '' if version == '1.0' else ' ')
+    authority = host
+    if target[0] not in '/*':
+        target, authority = split_absolute(target)
+        headers['Host'] = authority
+    if not HOST.match(host) or not HOST.match(authority):
+        raise ProtocolError()
+    return method, target, version, headers
+
+
+def parse_request_line(line: str) -> 'tuple[str, str, str]':
+    """Parse ``METHOD target HTTP/1.x`` (RFC 9112 section 3)."""
+    if len(line) > Request.max_readline:
+        raise ProtocolError(414)
+    parts = line.split(' ')
+    if len(parts) != 3 or not parts[0] or NOT_TOKEN.search(parts[0]) or NOT_TARGET.search(parts[1]):
+        raise ProtocolError()
+    method, target, version = parts
+    if version not in ('HTTP/1.1', 'HTTP/1.0'):
+        major, dot, minor = version[5:].partition('.')
+        is_version = version[:5] == 'HTTP/' and len(version) == 8 and dot and not NOT_DIGIT.search(major + minor)
+        raise ProtocolError(505 if is_version and major != '1' else 400)
+    if target[:1] != '/' and target[:4].lower() != 'http' and not (target == '*' and method == 'OPTIONS'):
+        raise ProtocolError()
+    return method, target, version[5:]
+
+
+def split_absolute(target: str) -> 'tuple[str, str]':
+    """Split a target in absolute form (RFC 9112 section 3.2.2) into origin form and authority."""
+    scheme, mark, rest = target.partition('://')
+    if not mark or scheme.lower() not in ('http', 'https') or rest[:1] in '/?':
+        raise ProtocolError()
+    ends = [i for i in (rest.find('/'), rest.find('?')) if i >= 0]
+    end = min(ends) if ends else len(rest)
+    path = rest[end:]
+    return path if path[:1] == '/' else '/' + path, rest[:end]
+
+
+def body_framing(version: str, headers: NoCaseDict) -> int:
+    """Return the length of the body, -1 if it is chunked (RFC 9112 section 6.3)."""
+    coding = headers.get('Transfer-Encoding')
+    length = headers.get('Content-Length')
+    if coding is not None:
+        codings = tokens(coding)
+        if length is not None or version == '1.0' or 'chunked' in codings[:-1]:
+            raise ProtocolError()
+        if codings != ['chunked']:
+            raise ProtocolError(400 if [c for c in codings if not c or NOT_TOKEN.search(c)] else 501)
+        return -1
+    if length is None:
+        return 0
+    lengths = tokens(length)
+    length = lengths[0]
+    if [n for n in lengths if n != length] or not length or NOT_DIGIT.search(length):
+        raise ProtocolError()
+    if len(length) > 18:  # no body is that long, and int() of thousands of digits is slow
+        raise ProtocolError(413)
+    return int(length)
+
+
+def expects_continue(version: str, headers: NoCaseDict) -> bool:
+    """Tell whether the client waits for ``100 Continue`` (RFC 9110 section 10.1.1)."""
+    expect = headers.get('Expect')
+    if expect is None or version == '1.0':
+        return False
+    if expect.lower() != '100-continue':
+        raise ProtocolError(417)
+    return True
+
+
+def keep_alive(version: str, headers: NoCaseDict) -> bool:
+    """Tell whether the connection may serve another request (RFC 9112 section 9.3)."""
+    options = tokens(headers.get('Connection', ''))
+    return 'close' not in options and (version == '1.1' or 'keep-alive' in options)
+
+
+class ChunkedDecoder:
+    """Incremental decoder of the chunked transfer coding (RFC 9112 section 7.1)."""
+
+    def __init__(self) -> None:
+        self.data = b''  #: bytes not decoded yet; when the body is ``done``, what follows it
+        self.done = False
+        self._left = 0  # bytes of the current chunk that are still to come
+        self._read_line = self._size_line
+        self._overhead = 0  # bytes of extensions and trailers, bounded by Request.max_header_size
+
+    def feed(self, data: bytes) -> bytes:
+        """Take more bytes from the wire, return what they add to the body; ``ProtocolError`` if malformed."""
+        data = self.data + data
+        body = []
+        pos = 0
+        while not self.done:
+            if self._left:
+                part = data[pos:pos + self._left]
+                if not part:
+                    break
+                body.append(part)
+                pos += len(part)
+                self._left -= len(part)
+                continue
+            end = data.find(b'\n', pos)
+            if end < 0:
+                if len(data) - pos > Request.max_readline:
+                    raise ProtocolError()
+                break
+            if data[end - 1:end] != b'\r' or end == pos or NOT_TEXT.search(data[pos:end - 1]):
+                raise ProtocolError()
+            self._read_line(data[pos:end - 1])
+            pos = end + 1
+        self.data = data[pos:]
+        return b''.join(body)
+
+    def _size_line(self, line: bytes) -> None:
+        size, _, extension = line.partition(b';')
+        if not 0 < len(size) < 16 or NOT_HEX.search(size):
+            raise ProtocolError()
+        self._count(extension)
+        self._left = int(size, 16)
+        self._read_line = self._chunk_end if self._left else self._trailer
+
+    def _chunk_end(self, line: bytes) -> None:
+        if line:
+            raise ProtocolError()
+        self._read_line = self._size_line
+
+    def _trailer(self, line: bytes) -> None:
+        self.done = not line
+        if line:
+            self._count(line)
+            parse_field(decode(line))
+
+    def _count(self, data: bytes) -> None:
+        self._overhead += len(data)
+        if self._overhead > Request.max_header_size:
+            raise ProtocolError(431)
+
+
+def http_date(t: 'Any') -> str:
+    """Format a UTC time tuple as an IMF-fixdate (RFC 9110 section 5.6.7), whatever the locale is."""
+    return '%s, %02d %s %d %02d:%02d:%02d GMT' % (
+        'MonTueWedThuFriSatSun'[3 * t[6]:3 * t[6] + 3], t[2],
+        'JanFebMarAprMayJunJulAugSepOctNovDec'[3 * t[1] - 3:3 * t[1]], t[0], t[3], t[4], t[5])
+
+
+def check_text(*texts: object) -> None:
+    """Raise ``ValueError`` for CR, LF or NUL (RFC 9110 section 5.5), which would end a header early."""
+    for text in texts:
+        for char in '\r\n\0':
+            if char in str(text):
+                raise ValueError('line break or NUL in a header: %r' % text)
+
+
+def render_head(version: str, status_code: int, reason: 'str | None', headers: 'dict[str, Any]', extra: str) -> bytes:
+    """Render a response's header block; ``extra`` are complete lines that belong to the connection."""
+    phrase = reason_phrase(status_code) if reason is None else reason
+    lines = ['HTTP/%s %d %s' % (version, status_code, phrase)]
+    for name, value in headers.items():
+        for item in value if isinstance(value, list) else (value,):
+            lines.append('%s: %s' % (name, item))
+    lines.append(extra + '\r\n')
+    return '\r\n'.join(lines).encode()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Request
+# ---------------------------------------------------------------------------------------------------------------
+
+class BodyStream(AsyncBytesIO):
+    """The body of a request, read from its connection as the handler asks for it."""
+
+    def __init__(self, connection: 'Connection', length: int, expects: bool):
+        super().__init__()
+        self._connection = connection
+        self._decoder = ChunkedDecoder() if length < 0 else None
+        self._left = length  # bytes to come; negative while a chunked body has not ended
+        self._expects = expects
+        self._received = 0
+
+    def is_ended(self) -> bool:
+        return not self._left
+
+    def can_drain(self) -> bool:
+        """Tell whether what is left of the body is worth reading to keep the connection alive."""
+        return not self._left or (not self._expects and 0 < self._left <= Request.max_body_length)
+
+    async def load(self) -> 'bytes | None':
+        """Return the whole body if it may be held in memory; else it stays in the stream."""
+        if self._left > Request.max_content_length:
+            raise ProtocolError(413)
+        limit = Request.max_body_length
+        data = b''
+        while self._left <= limit and len(data) <= limit:
+            part = await self.read(limit + 1 - len(data))
+            if not part:
+                return data
+            data += part
+        self.unread(data)
+        return None
+
+    async def _fill(self) -> bool:
+        data = b''
+        while self._left and not data:
+            try:
+                data = await self._fetch()
+            except Disconnected as exc:
+                if exc.args[0] != TIMED_OUT:
+                    raise
+                raise ProtocolError(408) from None
+        self._feed(data)
+        return bool(data)
+
+    async def _fetch(self) -> bytes:
+        connection = self._connection
+        if self._expects:
+            self._expects = False
+            await connection.awrite(b'HTTP/1.1 100 Continue\r\n\r\n')
+        connection.set_limit(connection.app.body_timeout)
+        left = self._left
+        self._left = -1  # until this went well
+        data = await connection.read(left if left > 0 else connection.read_size)
+        if not data:
+            raise ProtocolError()
+        if not self._decoder:
+            self._left = left - len(data)
+            return data
+        data = self._decoder.feed(data)
+        self._received += len(data)
+        if self._received > Request.max_content_length:
+            raise ProtocolError(413)
+        if self._decoder.done:
+            self._left = 0
+            connection.unread(self._decoder.data)
+        return data
+
+
+class Request:
+    """An HTTP request, passed to every handler.
+
+    Attributes: ``app``, ``client_addr`` (host, port), ``method``, ``scheme`` (``'http'`` or ``'https'``), ``url`` (the
+    target as sent, with the query), ``path`` (percent-decoded), ``query_string`` (``str`` or ``None``), ``args``
+    (:class:`MultiDict` of the query), ``headers`` (:class:`NoCaseDict`), ``cookies`` (``dict``), ``content_length``
+    (bytes, 0 if unknown), ``content_type`` (``str`` or ``None``), ``http_version`` (``'1.1'``), ``body`` (``bytes``),
+    ``stream`` (reader of the body), ``json`` (parsed, or ``None``), ``form`` (:class:`MultiDict` or ``None``),
+    ``files``, ``g`` (an object for the application's own attributes), ``url_prefix`` and ``subapp`` (of the mounted
+    sub-application), ``route`` (the handler), ``sock`` (reader and writer of the connection).
+
+    """
+    #: Largest body that is accepted, in bytes. Larger ones are answered with a 413.
+    max_content_length = 16 * 1024
+    #: Largest body that is loaded into ``body``, in bytes. Larger ones are only in ``stream``.
+    max_body_length = 16 * 1024
+    #: Longest request line (else 414) and header line (else 431), in bytes.
+    max_readline = 2048 if ON_MICROPYTHON else 8192
+    #: Largest header block, in bytes (else 431): the memory that a client can claim before it is known.
+    max_header_size = 4096 if ON_MICROPYTHON else 16384
+    #: Largest number of header lines (else 431).
+    max_headers = 32 if ON_MICROPYTHON else 100
+
+    local_apps: 'tuple[Microdot, ...]' = ()
+    args: 'MultiDict'
+    cookies: 'dict[str, str]'
+    json: 'Any'
+    form: 'MultiDict | None'
+    g: 'Any'
+    stream: 'AsyncBytesIO'
+    content_length: int
+
+    class G:
+        pass
+
+    def __init__(self, app: 'Microdot', client_addr: 'tuple[str, int]', method: str, url: str, http_version: str,
+                 headers: NoCaseDict, body: 'bytes | None' = None, stream: 'Any' = None, sock: 'Any' = None,
+                 url_prefix: str = '', subapp: 'Microdot | None' = None, scheme: 'str | None' = None,
+                 route: 'Callable[..., Any] | None' = None):
+        self.app = app
+        self.client_addr = client_addr
+        self.method = method
+        self.url = url
+        path, mark, query = url.partition('?')
+        self.path = percent_decode(path)
+        self.query_string = query if mark else None
+        self.route_path = route_path(path)
+        self.http_version = http_version
+        self.headers = headers
+        self.content_type = headers.get('Content-Type')
+        self.body = body or b''
+        self.sock = sock
+        self.url_prefix = url_prefix
+        self.subapp = subapp
+        self.scheme = scheme or 'http'
+        self.route = route
+        self.files = None
+        self.refusal: 'Exception | None' = None
+        self.after_request_handlers: 'list[Callable[..., Any]]' = []
+        if stream:
+            self.stream = stream
+
+    def __getattr__(self, name: str) -> 'Any':
+        derive = DERIVED.get(name)  # computed when first used, then an ordinary attribute
+        if not derive:
+            raise AttributeError(name)
+        value = derive(self)
+        setattr(self, name, value)
+        return value
+
+    @staticmethod
+    async def create(app: 'Microdot', client_reader: 'Any', client_writer: 'Any', client_addr: 'tuple[str, int]',
+                     scheme: 'str | None' = None) -> 'Request | None':
+        """Read a request from a stream; ``None`` at its end.
+
+        The stream needs ``read``, and ``awrite`` for clients that expect ``100 Continue``. Raises ``ValueError`` for
+        a header block that is malformed or over a limit.
+
+        """
+        connection = client_reader
+        if not isinstance(connection, Connection):
+            connection = Connection(Server(app), client_reader, client_writer)
+        head = await connection.read_head()
+        if not head:
+            return None
+        method, target, version, headers = parse_head(head)
+        length = body_framing(version, headers)
+        expects = expects_continue(version, headers)
+        request = Request(app, client_addr, method, target, version, headers, sock=(connection, connection),
+                          scheme=scheme)
+        if length:
+            connection.body = BodyStream(connection, length, expects)
+            try:
+                body = await connection.body.load()
+                if body is None:
+                    request.stream = connection.body
+                else:
+                    request.body = body
+            except ProtocolError as exc:
+                request.refusal = exc
+        return request
+
+    def after_request(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
+        """Register ``f(request, response)`` to run after this request, when all other handlers have run."""
+        self.after_request_handlers.append(prepare(f))
+        return f
+
+
+def route_path(path: str) -> str:
+    """Decode a path for matching: NUL stands for an encoded slash, and a path with NUL matches nothing."""
+    if '%' not in path:
+        return path
+    return '' if '%00' in path else percent_decode(path.replace('%2F', '%00').replace('%2f', '%00'))
+
+
+def media_type(request: Request) -> str:
+    return (request.content_type or '').partition(';')[0].strip().lower()
+
+
+def load_json(request: Request) -> 'Any':
+    kind = media_type(request)
+    if kind != 'application/json' and kind[-5:] != '+json':
+        return None
+    try:
+        return json.loads(request.body.decode())
+    except ValueError:
+        raise HTTPException(400, error_text(400)) from None
+
+
+def load_form(request: Request) -> 'MultiDict | None':
+    if media_type(request) == 'application/x-www-form-urlencoded':
+        return parse_form(decode(request.body))
+    return None
+
+
+DERIVED = {
+    'args': lambda request: parse_form(request.query_string or ''),
+    'cookies': lambda request: parse_cookies(request.headers.get('Cookie', '')),
+    'content_length': lambda request: max(0, body_framing('1.1', request.headers)),
+    'stream': lambda request: AsyncBytesIO(request.body),
+    'json': load_json,
+    'form': load_form,
+    'g': lambda request: Request.G(),
+}
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Response
+# ---------------------------------------------------------------------------------------------------------------
+
+class Response:
+    """An HTTP response.
+
+    :param body: ``str``, ``bytes``, ``dict`` or ``list`` (JSON), a generator or iterator (sync or async) of ``str`` or
+                 ``bytes``, or an object with ``read(n)`` (sync or async).
+    :param status_code: the status code.
+    :param headers: a dictionary of headers; a list as value sends the header once for each item.
+    :param reason: the reason phrase, if not the standard one.
+
+    ``ValueError`` if a header's name or value has a line break or NUL in it.
+
+    """
+    #: File name extension to media type.
+    types_map = {
+        'css': 'text/css',
+        'gif': 'image/gif',
+        'html': 'text/html',
+        'ico': 'image/x-icon',
+        'jpg': 'image/jpeg',
+        'js': 'application/javascript',
+        'json': 'application/json',
+        'png': 'image/png',
+        'svg': 'image/svg+xml',
+        'txt': 'text/plain',
+        'webp': 'image/webp',
+    }
+    #: Bytes of a file that are read and sent at a time.
+    send_file_buffer_size = 1024 if ON_MICROPYTHON else 65536
+    #: Media type of responses without one; ``; charset=UTF-8`` is added if it has no charset.
+    default_content_type = 'text/plain'
+    #: ``max_age`` of :meth:`send_file` where none is given, in seconds.
+    default_send_file_max_age: 'int | None' = None
+    #: Returned by handlers that answered on the socket themselves.
+    already_handled: 'Response'
+
+    def __init__(self, body: 'Any' = b'', status_code: int = 200, headers: 'dict[str, Any] | None' = None,
+                 reason: 'str | None' = None):
+        if body is None:
+            body = b''
+            status_code = 204 if status_code == 200 else status_code
+        self.status_code = status_code
+        self.reason = reason
+        self.headers = NoCaseDict(headers)
+        for name, value in self.headers.items():
+            check_text(name, value)
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+            self.headers.setdefault('Content-Type', 'application/json; charset=UTF-8')
+        self.body: 'Any' = body.encode() if isinstance(body, str) else body
+
+    def set_cookie(self, cookie: str, value: str, path: 'str | None' = None, domain: 'str | None' = None,
+                   expires: 'Any' = None, max_age: 'int | None' = None, secure: bool = False,
+                   http_only: bool = False, partitioned: bool = False, same_site: 'str | None' = None) -> None:
+        """Add a ``Set-Cookie`` header (RFC 6265 section 4.1).
+
+        :param expires: a ``datetime`` (UTC where it has no time zone) or a formatted date.
+        :param max_age: seconds.
+        :param same_site: ``'Lax'``, ``'Strict'`` or ``'None'``.
+
+        ``ValueError`` for a line break, NUL or semicolon in any of them.
+
+        """
+        if hasattr(expires, 'utctimetuple'):
+            expires = http_date(expires.utctimetuple())
+        text = '%s=%s' % (cookie, value)
+        for name, attribute in (('Path', path), ('Domain', domain), ('Expires', expires), ('Max-Age', max_age),
+                                ('Secure', secure), ('HttpOnly', http_only), ('Partitioned', partitioned),
+                                ('SameSite', same_site)):
+            if attribute is True:
+                text += '; ' + name
+            elif attribute is not None and attribute is not False:
+                if ';' in str(attribute):
+                    raise ValueError('; in the %s of a cookie' % name)
+                text += '; %s=%s' % (name, attribute)
+        check_text(text)
+        if ';' in cookie + value or '=' in cookie:
+            raise ValueError('; in a cookie')
+        self.headers.setdefault('Set-Cookie', []).append(text)
+
+    def delete_cookie(self, cookie: str, **kwargs: 'Any') -> None:
+        """Make the browser forget a cookie; ``path`` and ``domain`` as they were when it was set."""
+        self.set_cookie(cookie, '', expires='Thu, 01 Jan 1970 00:00:01 GMT', max_age=0, **kwargs)
+
+    def complete(self) -> None:
+        """Fill in the headers that follow from the body and the defaults."""
+        headers = self.headers
+        if isinstance(self.body, bytes):
+            if not self.is_bodyless():
+                headers['Content-Length'] = str(len(self.body))
+        if 'Content-Type' not in headers and not self.is_bodyless():
+            kind = self.default_content_type
+            headers['Content-Type'] = kind if 'charset=' in kind else kind + '; charset=UTF-8'
+        for name, value in headers.items():
+            check_text(name, value)
+
+    def is_bodyless(self) -> bool:
+        """Tell whether a response of this status never has a body (RFC 9112 section 6.3)."""
+        return self.status_code < 200 or self.status_code in (204, 304)
+
+    async def write(self, stream: 'Any') -> None:
+        """Write the whole response to an object with ``awrite``, as HTTP/1.0."""
+        await self.send(stream, '1.0', '', False)
+
+    async def send(self, stream: 'Any', version: str, extra: str, is_head: bool) -> None:
+        """Write the response; ``extra`` are header lines of the connection. Closes the body in any case."""
+        try:
+            self.complete()
+            is_chunked = self.is_chunked(version)
+            if is_chunked:
+                extra += 'Transfer-Encoding: chunked\r\n'
+            head = render_head(version, self.status_code, self.reason, self.headers, extra)
+            if is_head or self.is_bodyless():
+                await stream.awrite(head)
+            elif isinstance(self.body, bytes):
+                await stream.awrite(head + self.body)
+            else:
+                await self.send_stream(stream, head, is_chunked)
+        finally:
+            await self.close()
+
+    def is_chunked(self, version: str) -> bool:
+        return (version == '1.1' and not isinstance(self.body, bytes) and 'Content-Length' not in self.headers
+                and not self.is_bodyless())
+
+    async def send_stream(self, stream: 'Any', head: bytes, is_chunked: bool) -> None:
+        length = -1 if is_chunked else int(self.headers.get('Content-Length', -1))
+        if not hasattr(self.body, 'read'):  # the first item may be a long time coming
+            await stream.awrite(head)
+            head = b''
+        async for data in self.body_iter():
+            if is_chunked:
+                data = b'%x\r\n' % len(data) + data + b'\r\n'
+            elif length >= 0:
+                length -= len(data)
+                if length < 0:
+                    break
+            await stream.awrite(head + data)
+            head = b''
+        if is_chunked:
+            await stream.awrite(head + b'0\r\n\r\n')
+        elif length > 0 or length < -1:
+            raise ValueError('the body is not as long as Content-Length says')
+
+    async def close(self) -> None:
+        """Close a body that can be closed, so that files and generators end with the response."""
+        close = getattr(self.body, 'aclose', None) or getattr(self.body, 'close', None)
+        if close:
+            result = close()
+            if hasattr(result, '__await__') or iscoroutine(result):
+                await result
+
+    def body_iter(self) -> 'BodyIterator':
+        """Return an async iterator over the body, in non-empty pieces of ``bytes``."""
+        return BodyIterator(self.body, self.send_file_buffer_size)
+
+    @classmethod
+    def redirect(cls, location: str, status_code: int = 302) -> 'Response':
+        """Return a redirection to ``location``."""
+        return cls(b'', status_code, {'Location': location})
+
+    @classmethod
+    def send_file(cls, filename: str, status_code: int = 200, content_type: 'str | None' = None,
+                  stream: 'Any' = None, max_age: 'int | None' = None, compressed: 'bool | str' = False,
+                  file_extension: str = '') -> 'Response':
+        """Return a response with a file as its body.
+
+        :param filename: the path of the file. It is not checked: never pass what a client sent without a check.
+        :param content_type: media type, by default by the extension of ``filename``.
+        :param stream: an object with ``read(n)`` to send instead of the file.
+        :param max_age: seconds that a cache may keep the response.
+        :param compressed: ``True`` for a file compressed with gzip, or the name of the content coding.
+        :param file_extension: added to ``filename`` when the file is opened, such as ``'.gz'``.
+
+        A missing file or a directory is a 404.
+
+        """
+        if not content_type:
+            name = filename[:-3] if compressed and filename[-3:] == '.gz' else filename
+            content_type = cls.types_map.get(name.split('.')[-1].lower(), 'application/octet-stream')
+        headers = {'Content-Type': content_type}
+        max_age = cls.default_send_file_max_age if max_age is None else max_age
+        if max_age is not None:
+            headers['Cache-Control'] = 'max-age=%d' % max_age
+        if compressed:
+            headers['Content-Encoding'] = compressed if isinstance(compressed, str) else 'gzip'
+        if not stream:
+            stream, size = open_file(filename + file_extension)
+            headers['Content-Length'] = str(size)
+        return cls(stream, status_code, headers)
+
+
+def open_file(filename: str) -> 'tuple[Any, int]':
+    """Open a regular file, return it and its size in bytes; 404 for anything else (a FIFO would block)."""
+    try:
+        status = os.stat(filename)
+        if status[0] & 0xF000 == 0x8000:
+            return open(filename, 'rb'), status[6]
+    except (OSError, ValueError):
+        pass
+    raise HTTPException(404, error_text(404))
+
+
+class BodyIterator:
+    """Async iterator over any kind of body. A class, because MicroPython has no async generators."""
+
+    def __init__(self, body: 'Any', read_size: int):
+        if hasattr(body, '__aiter__'):
+            body = body.__aiter__()
+        elif isinstance(body, bytes):
+            body = iter((body,))
+        elif not hasattr(body, 'read') and not hasattr(body, '__anext__'):
+            body = iter(body)
+        self._body = body
+        self._read_size = read_size
+
+    def __aiter__(self) -> 'BodyIterator':
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            data = await self._next()
+            if isinstance(data, str):
+                data = data.encode()
+            if data:  # an empty chunk would end a chunked body
+                return data
+
+    async def _next(self) -> 'Any':
+        if hasattr(self._body, '__anext__'):
+            return await self._body.__anext__()
+        if not hasattr(self._body, 'read'):
+            try:
+                return next(self._body)
+            except StopIteration:
+                raise StopAsyncIteration from None
+        data = self._body.read(self._read_size)
+        if iscoroutine(data):
+            data = await data
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+
+Response.already_handled = Response()
+
+
+def make_response(value: 'Any') -> Response:
+    """Make a response of what a handler returned."""
+    status_code = 200
+    headers = None
+    if isinstance(value, tuple):
+        if len(value) == 3:
+            value, status_code, headers = value
+        else:
+            value, second = value
+            if isinstance(second, int):
+                status_code = second
+            else:
+                headers = second
+    elif isinstance(value, int):
+        return Response(b'', value)
+    if not isinstance(value, Response):
+        return Response(value, status_code, headers)
+    return value
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Routes
+# ---------------------------------------------------------------------------------------------------------------
+
+class URLPattern:
+    """The pattern of a route, such as ``/users/<int:id>``.
+
+    Types: ``string`` (the default: up to the next slash), ``int``, ``path`` (one or more segments),
+    ``re:REGEX`` and those added by :meth:`register_type`.
+
+    """
+    # The lazy "+?": MicroPython's engine recurses for each character that a greedy match takes
+    types: 'dict[str, tuple[str, Callable[[str], Any] | None]]' = {
+        'string': ('[^/]+?', None),
+        'int': ('-?[0-9]+?', int),
+        'path': ('.+?', None),
+    }
+
+    @classmethod
+    def register_type(cls, type_name: str, pattern: str = '[^/]+?',
+                      parser: 'Callable[[str], Any] | None' = None) -> None:
+        """Add a type of URL component.
+
+        :param pattern: regular expression of the values that match, in MicroPython's dialect.
+        :param parser: converts the text to the argument; ``None`` as its result means no match.
+
+        """
+        cls.types[type_name] = pattern, parser
+
+    def __init__(self, url_pattern: str):
+        self.url_pattern = '/' + url_pattern.lstrip('/')
+        self.is_static = '<' not in url_pattern
+        self.prefix = percent_decode(self.url_pattern.partition('<')[0])  #: the literal text that it begins with
+        self._regex: 'Any' = None
+        self._parsers: 'list[tuple[int, str, Any]]' = []
+
+    def compile(self) -> None:
+        """Prepare for matching; ``ValueError`` for an unknown type or an unclosed ``<``."""
+        regex = ''
+        group = 1
+        rest = self.url_pattern
+        while rest:
+            text, mark, rest = rest.partition('<')
+            regex += ''.join(['\\' + c if c in '\\.+*?()[]{}|^$' else c for c in percent_decode(text)])
+            if not mark:
+                break
+            component, mark, rest = rest.partition('>')
+            kind, colon, name = component.partition(':')
+            if not colon:
+                kind, name = 'string', kind
+            if kind == 're':
+                pattern, _, name = name.rpartition(':')
+                parser = None
+            elif kind in self.types:
+                pattern, parser = self.types[kind]
+            else:
+                raise ValueError('unknown type in URL pattern ' + self.url_pattern)
+            if not mark or not name:
+                raise ValueError('invalid URL pattern ' + self.url_pattern)
+            regex += '(' + pattern + ')'
+            self._parsers.append((group, name, parser))
+            group += 1 + pattern.count('(') - pattern.count('(?') - pattern.count('\\(')
+        # Both sides end in a slash, because "$" would also match before a line feed at the end
+        self._regex = re.compile('^' + regex + '/$', getattr(re, 'S', 0))
+
+    def match(self, path: str) -> 'dict[str, Any] | None':
+        """Return the arguments in a path (still percent-encoded), ``None`` if it does not match."""
+        return self.match_decoded(route_path(path))
+
+    def match_decoded(self, path: str) -> 'dict[str, Any] | None':
+        """The same for what :func:`route_path` returned."""
+        if self.is_static:
+            return {} if path == self.prefix else None
+        if not self._regex:
+            self.compile()
+        try:
+            found = self._regex.match(path + '/')
+        except RuntimeError:  # MicroPython: too long for the recursion of a greedy match
+            found = None
+        if not found:
+            return None
+        args = {}
+        for group, name, parser in self._parsers:
+            value = found.group(group).replace('\0', '/')
+            args[name] = parser(value) if parser else value
+            if args[name] is None:
+                return None
+        return args
+
+    def __repr__(self) -> str:
+        return 'URLPattern(%r)' % self.url_pattern
+
+
+class Route:
+    """A handler with what a request must be like to reach it."""
+
+    def __init__(self, pattern: URLPattern, methods: 'list[str]', handler: 'Callable[..., Any]', call: 'Any',
+                 url_prefix: str = '', subapp: 'Microdot | None' = None, local_apps: 'tuple[Microdot, ...]' = ()):
+        self.pattern = pattern
+        self.methods = methods
+        self.handler = handler
+        self.call = call
+        self.url_prefix = url_prefix
+        self.subapp = subapp
+        self.local_apps = local_apps  # sub-applications whose hooks are for their own routes, innermost first
+        self.order = 0
+
+
+class Router:
+    """Finds routes by their literal text, so that their number does not matter."""
+
+    def __init__(self) -> None:
+        self.routes: 'list[Route]' = []
+        self._static: 'dict[str, list[Route]]' = {}
+        self._dynamic: 'dict[str, list[Route]]' = {}  # by the path up to the last slash before the first "<"
+        self._longest = 0
+
+    def add(self, route: Route) -> None:
+        route.order = len(self.routes)
+        self.routes.append(route)
+        text = route.pattern.prefix
+        if route.pattern.is_static:
+            self._static.setdefault(text, []).append(route)
+        else:
+            text = text[:text.rfind('/') + 1]
+            self._dynamic.setdefault(text, []).append(route)
+            self._longest = max(self._longest, len(text))
+
+    def candidates(self, path: str) -> 'Iterator[Route]':
+        """Yield the routes that may match a path; ``*`` (RFC 9110 section 9.3.7) stands for all."""
+        yield from self.routes if path == '*' else self._static.get(path, ())
+        slash = path.find('/')
+        while 0 <= slash < self._longest:
+            yield from self._dynamic.get(path[:slash + 1], ())
+            slash = path.find('/', slash + 1)
+
+    def find(self, method: str, path: str) -> 'tuple[Route | None, dict[str, Any]]':
+        """Return the route that was registered first among those that match, and the arguments in the path."""
+        best = None
+        args: 'dict[str, Any]' = {}
+        for route in self.candidates(path):
+            if method in route.methods and (not best or route.order < best.order):
+                found = route.pattern.match_decoded(path)
+                if found is not None:
+                    best = route
+                    args = found
+        return best, args
+
+    def allowed(self, path: str) -> 'list[str]':
+        """Return the methods of all routes that match a path, ``[]`` if there is none."""
+        methods: 'list[str]' = []
+        for route in self.candidates(path):
+            if path == '*' or route.pattern.match_decoded(path) is not None:
+                methods += [method for method in route.methods if method not in methods]
+        return methods
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Application
+# ---------------------------------------------------------------------------------------------------------------
+
+class Microdot:
+    """An application: routes, hooks and error handlers, and the server that runs them."""
+
+    #: Seconds for a whole header block, from its first byte.
+    header_timeout = 10
+    #: Seconds between two pieces of a body.
+    body_timeout = 30
+    #: Seconds that a connection is kept open for another request.
+    keep_alive_timeout = 5
+    #: Seconds for a client to read what was sent.
+    write_timeout = 30
+    #: Seconds and bytes to read and drop after a refusal, so that the client gets to read it (RFC 9112 section 9.6).
+    linger_timeout = 5
+    linger_bytes = 16 * 1024 * 1024
+    #: Connections at a time. The oldest idle one makes room for a new one; if there is none, the new one gets a 503.
+    max_connections = 8 if ON_MICROPYTHON else 1000
+
+    def __init__(self) -> None:
+        self.router = Router()
+        self.before_request_handlers: 'list[Any]' = []
+        self.after_request_handlers: 'list[Any]' = []
+        self.after_error_request_handlers: 'list[Any]' = []
+        self.error_handlers: 'dict[Any, Any]' = {}
+        self.options_handler: 'Callable[[Request], dict[str, str]]' = self.default_options_handler
+        self.debug = False
+        self.servers: 'list[Server]' = []
+
+    def route(self, url_pattern: str, methods: 'list[str] | None' = None) -> 'Callable[..., Any]':
+        """Decorate a function to handle the requests for a path.
+
+        :param url_pattern: see :class:`URLPattern`.
+        :param methods: the HTTP methods, by default ``['GET']``.
+
+        """
+        def decorated(f: 'Callable[..., Any]') -> 'Callable[..., Any]':
+            names = [method.upper() for method in methods or ['GET']]
+            if 'GET' in names and 'HEAD' not in names:
+                names.append('HEAD')  # RFC 9110 section 9.3.2
+            self.router.add(Route(URLPattern(url_pattern), names, f, prepare(f)))
+            return f
+        return decorated
+
+    def get(self, url_pattern: str) -> 'Callable[..., Any]':
+        """``route(url_pattern, ['GET'])``."""
+        return self.route(url_pattern)
+
+    def post(self, url_pattern: str) -> 'Callable[..., Any]':
+        """``route(url_pattern, ['POST'])``."""
+        return self.route(url_pattern, ['POST'])
+
+    def put(self, url_pattern: str) -> 'Callable[..., Any]':
+        """``route(url_pattern, ['PUT'])``."""
+        return self.route(url_pattern, ['PUT'])
+
+    def patch(self, url_pattern: str) -> 'Callable[..., Any]':
+        """``route(url_pattern, ['PATCH'])``."""
+        return self.route(url_pattern, ['PATCH'])
+
+    def delete(self, url_pattern: str) -> 'Callable[..., Any]':
+        """``route(url_pattern, ['DELETE'])``."""
+        return self.route(url_pattern, ['DELETE'])
+
+    def query(self, url_pattern: str) -> 'Callable[..., Any]':
+        """``route(url_pattern, ['QUERY'])``: the safe method with a body."""
+        return self.route(url_pattern, ['QUERY'])
+
+    def before_request(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
+        """Decorate ``f(request)`` to run before each request; a result other than ``None`` is the response."""
+        self.before_request_handlers.append(prepare(f))
+        return f
+
+    def after_request(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
+        """Decorate ``f(request, response)`` to run after successful requests; its result replaces the response."""
+        self.after_request_handlers.append(prepare(f))
+        return f
+
+    def after_error_request(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
+        """The same for error responses. ``request`` is ``None`` where there was no well-formed request."""
+        self.after_error_request_handlers.append(prepare(f))
+        return f
+
+    def errorhandler(self, status_code_or_exception_class: 'int | type[Exception]') -> 'Callable[..., Any]':
+        """Decorate ``f(request)`` for a status code, or ``f(request, exception)`` for an exception class."""
+        def decorated(f: 'Callable[..., Any]') -> 'Callable[..., Any]':
+            self.error_handlers[status_code_or_exception_class] = prepare(f)
+            return f
+        return decorated
+
+    def mount(self, subapp: 'Microdot', url_prefix: str = '', local: bool = False) -> None:
+        """Copy the routes of a sub-application under a prefix.
+
+        Its hooks and error handlers become those of the whole application, or with ``local`` stay with its routes.
+
+        """
+        for route in subapp.router.routes:
+            self.router.add(Route(URLPattern(url_prefix + route.pattern.url_pattern), route.methods, route.handler,
+                                  route.call, url_prefix + route.url_prefix, route.subapp or subapp,
+                                  route.local_apps + (subapp,) if local else route.local_apps))
+        if not local:
+            for hooks in ('before_request_handlers', 'after_request_handlers', 'after_error_request_handlers'):
+                mine = getattr(self, hooks)
+                mine.extend([hook for hook in getattr(subapp, hooks) if hook not in mine])
+            self.error_handlers.update(subapp.error_handlers)
+
+    @staticmethod
+    def abort(status_code: int, reason: 'str | None' = None) -> None:
+        """End the request with a status code; ``reason`` is the body of the response."""
+        raise HTTPException(status_code, reason)
+
+    def default_options_handler(self, request: Request) -> 'dict[str, str]':
+        """Return the headers of an automatic response to ``OPTIONS``."""
+        return {'Allow': ', '.join(self.router.allowed(request.route_path) + ['OPTIONS'])}
+
+    async def dispatch_request(self, request: Request) -> Response:
+        """Call the handlers for a request and return the response."""
+        try:
+            if request.refusal:
+                raise request.refusal
+            route, args = self.router.find(request.method, request.route_path)
+            if not route:
+                return await self.handle_unrouted(request)
+            request.route = route.handler
+            request.url_prefix = route.url_prefix
+            request.subapp = route.subapp
+            request.local_apps = route.local_apps
+            return await self.handle(request, route, args)
+        except Exception as exc:
+            return await self.handle_error(request, exc)
+
+    async def handle(self, request: Request, route: Route, args: 'dict[str, Any]') -> Response:
+        """Run the hooks and the handler of a route."""
+        value = None
+        for app in reversed(route.local_apps + (self,)):
+            for hook in app.before_request_handlers:
+                if value is None:
+                    value = await hook(request)
+        if value is None:
+            value = await route.call(request, **args)
+        is_handled = value is Response.already_handled
+        response = Response() if is_handled else make_response(value)
+        for app in route.local_apps + (self,):
+            response = await run_hooks(app.after_request_handlers, request, response)
+        response = await run_hooks(request.after_request_handlers, request, response)
+        response.complete()
+        return Response.already_handled if is_handled else response
+
+    async def handle_unrouted(self, request: Request) -> Response:
+        """Answer what no route does: ``OPTIONS``, 404 and 405."""
+        allowed = self.router.allowed(request.route_path)
+        if not allowed:
+            raise HTTPException(404, error_text(404))
+        if request.method != 'OPTIONS':
+            raise HTTPException(405, error_text(405), {'Allow': ', '.join(allowed)})
+        return await self.finish_error(request, Response(b'', 200, self.options_handler(request)))
+
+    async def handle_error(self, request: 'Request | None', exc: Exception) -> Response:
+        """Turn an exception into a response; ``request`` is ``None`` where it was malformed."""
+        try:
+            return await self.finish_error(request, await self.error_response(request, exc))
+        except Exception as failure:  # of an error handler; one that cannot do without a request is no news
+            if request:
+                print_exception(failure)
+                exc = failure
+            response = default_error(exc)
+            response.complete()
+            return response
+
+    async def error_response(self, request: 'Request | None', exc: Exception) -> Response:
+        """Call the most specific error handler: the innermost application first, then along the exception's MRO."""
+        apps = self.error_apps(request)
+        is_http = isinstance(exc, (HTTPException, ProtocolError))
+        args = (request,) if is_http else (request, exc)
+        for app in apps:
+            for key in [exc.status_code] if is_http else mro(type(exc)):
+                if key in app.error_handlers:
+                    response = make_response(await app.error_handlers[key](*args))
+                    for name, value in exc.headers.items() if is_http else ():
+                        response.headers.setdefault(name, value)
+                    return response
+        if not is_http:
+            print_exception(exc)
+            for app in apps:
+                if 500 in app.error_handlers:
+                    return make_response(await app.error_handlers[500](request))
+        return default_error(exc)
+
+    async def finish_error(self, request: 'Request | None', response: Response) -> Response:
+        for app in self.error_apps(request):
+            response = await run_hooks(app.after_error_request_handlers, request, response)
+        response.complete()
+        return response
+
+    def error_apps(self, request: 'Request | None') -> 'tuple[Microdot, ...]':
+        """Return the applications whose error handlers apply, innermost first."""
+        return (request.local_apps if request else ()) + (self,)
+
+    async def handle_request(self, reader: 'Any', writer: 'Any') -> None:
+        """Serve the requests of one connection, given as a pair of asyncio streams."""
+        await Connection(Server(self), reader, writer).serve()
+
+    async def start_server(self, host: str = '0.0.0.0', port: int = 5000, debug: bool = False, ssl: 'Any' = None,
+                           start_serving: bool = True) -> 'Server | None':
+        """Serve until :meth:`shutdown` is called or the task is cancelled.
+
+        :param host: address to listen on, by default all of IPv4.
+        :param port: TCP port.
+        :param debug: print a line when the server starts and one for each request.
+        :param ssl: an ``ssl.SSLContext`` for TLS.
+        :param start_serving: ``False`` to get an object with ``serve_forever()``, ``close()`` and ``wait_closed()``
+                              instead (CPython only, else ``ValueError``).
+
+        """
+        if not start_serving and ON_MICROPYTHON:
+            raise ValueError('start_serving=False needs CPython')
+        self.debug = debug
+        server = Server(self)
+        await server.start(host, port, ssl)
+        if not start_serving:
+            return server
+        if debug:
+            print('Listening on %s://%s:%s' % (server.scheme, host, port))
+        await server.serve_forever()
+        return None
+
+    def run(self, host: str = '0.0.0.0', port: int = 5000, debug: bool = False, ssl: 'Any' = None) -> None:
+        """Serve in an event loop of its own until :meth:`shutdown` is called, or Ctrl-C (twice: at once)."""
+        async def serve() -> None:
+            on_interrupt(self.shutdown)
+            await self.start_server(host, port, debug, ssl)
+
+        try:
+            asyncio.run(serve())
+        except KeyboardInterrupt:
+            for server in self.servers if ON_MICROPYTHON else ():  # where the event loop can go on
+                server.close()
+                asyncio.run(server.wait_closed())
+
+    def shutdown(self) -> None:
+        """Stop the server: requests in flight are completed, idle connections closed. Any thread may call this."""
+        for server in self.servers:
+            call_in_loop(server.loop, server.close)
+
+
+async def run_hooks(hooks: 'list[Any]', request: 'Request | None', response: Response) -> Response:
+    """Run after-request hooks; what they return replaces the response."""
+    for hook in hooks:
+        value = await hook(request, response)
+        if value is not None:
+            response = make_response(value)
+    return response
+
+
+def default_error(exc: Exception) -> Response:
+    if isinstance(exc, (HTTPException, ProtocolError)):
+        return Response(exc.reason, exc.status_code, exc.headers)
+    return Response(error_text(500), 500)
+
+
+abort = Microdot.abort
+redirect = Response.redirect
+send_file = Response.send_file
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The portable server: asyncio streams
+# ---------------------------------------------------------------------------------------------------------------
+
+class Disconnected(OSError):
+    """The client is gone, or did not keep a time limit (then the first argument is ``TIMED_OUT``)."""
+
+
+class Connection(AsyncBytesIO):
+    """A connection to a client. Handlers see it as ``request.sock``, both as reader and as writer."""
+
+    #: Bytes that are read from the socket at a time.
+    read_size = 1024 if ON_MICROPYTHON else 65536
+
+    def __init__(self, server: 'Server', reader: 'Any', writer: 'Any'):
+        super().__init__()
+        self.app = server.app
+        self.is_busy = False  # from a complete header block to the end of the response
+        self.body: 'BodyStream | None' = None
+        self._server = server
+        self._reader = reader
+        self._writer = writer
+        self._task: 'Any' = None
+        self._deadline: 'int | None' = None
+
+    def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
+        return self._writer.get_extra_info(name)
+
+    def set_limit(self, seconds: 'float | None') -> None:
+        """Let what the connection waits for from now on fail with ``Disconnected`` after this time."""
+        self._deadline = None if seconds is None else self._server.deadline(seconds)
+
+    async def _wait(self, awaitable: 'Any') -> 'Any':
+        """Await until the deadline. A sweep of the server cancels it then: cheaper than a timer for each."""
+        task = asyncio.current_task()
+        waits = self._server.waits
+        waits[task] = self._deadline
+        try:
+            return await awaitable
+        except asyncio.CancelledError:
+            if waits[task] != EXPIRED:
+                raise
+            uncancel()
+            raise Disconnected(TIMED_OUT) from None
+        except OSError as exc:
+            raise Disconnected(*exc.args) from None
+        finally:
+            del waits[task]
+
+    async def _fill(self) -> bool:
+        data = await self._wait(self._reader.read(self.read_size))
+        self._feed(data)
+        return bool(data)
+
+    async def read_head(self) -> bytes:
+        """Return a header block with its empty line, ``b''`` where the connection ends before one begins."""
+        self.is_busy = False
+        self.body = None
+        while True:
+            while self._data[self._pos:self._pos + 2] == b'\r\n':  # RFC 9112 section 2.2
+                self._pos += 2
+            data = self._data[self._pos:]
+            end = find_head_end(data)
+            check_head_size(data, end)
+            if end:
+                self.is_busy = True
+                return self._take(end)
+            if not data:
+                self.set_limit(self.app.keep_alive_timeout)
+            try:
+                is_open = await self._fill()
+            except Disconnected as exc:
+                if exc.args[0] != TIMED_OUT:
+                    raise
+                if data:
+                    raise ProtocolError(408) from None
+                is_open = False
+            if not is_open:
+                if data:
+                    raise ProtocolError()
+                return b''
+            if not data:
+                self.set_limit(self.app.header_timeout)
+
+    async def awrite(self, data: bytes) -> None:
+        """Send all of ``data``; ``Disconnected`` if the client is gone or does not read."""
+        view = memoryview(data)
+        for start in range(0, len(data), 65536):
+            self.set_limit(self.app.write_timeout)
+            await self._wait(write_stream(self._writer, view[start:start + 65536]))
+
+    async def aclose(self) -> None:
+        self.set_limit(self.app.linger_timeout)
+        try:
+            await self._wait(close_stream(self._writer))
+        except Disconnected:
+            abort_stream(self._writer)
+
+    async def linger(self) -> None:
+        """Let the client read the response: a socket closed with unread input is reset (RFC 9112 section 9.6)."""
+        self.is_busy = False
+        end_stream(self._writer)
+        self.set_limit(self.app.linger_timeout)
+        left = self.app.linger_bytes
+        while left > 0:
+            data = await self.read(self.read_size)
+            left = left - len(data) if data else 0
+
+    def end(self) -> None:
+        """Close the connection unless it is busy."""
+        if not self.is_busy:
+            self.is_busy = True
+            self._task.cancel()
+
+    async def serve(self) -> None:
+        """Serve one request after the other until either side closes the connection."""
+        self._task = asyncio.current_task()
+        has_room = self._server.add(self)
+        try:
+            if not has_room:
+                await self.respond(None, await self.app.handle_error(None, ProtocolError(503)))
+            while has_room and await self.serve_request():
+                pass
+        except asyncio.CancelledError:
+            uncancel()
+        except Disconnected:
+            pass
+        except Exception as exc:  # the body of a response failed; the client can tell because its end is missing
+            print_exception(exc)
+        try:
+            await self.aclose()
+        finally:
+            self._server.remove(self)
+
+    async def serve_request(self) -> bool:
+        """Serve one request. Returns whether there can be another one."""
+        request = None
+        try:
+            request = await Request.create(self.app, self, self, self.get_extra_info('peername'), self._server.scheme)
+            if not request:
+                return False
+            response = await self.app.dispatch_request(request)
+        except ProtocolError as exc:
+            response = await self.app.handle_error(None, exc)
+        return response is not Response.already_handled and await self.respond(request, response)
+
+    async def respond(self, request: 'Request | None', response: Response) -> bool:
+        """Send a response. Returns whether there can be another request."""
+        is_kept = request is not None and self.can_keep(request, response)
+        extra = date_header()
+        if 'Connection' not in response.headers and (not is_kept or request.http_version == '1.0'):
+            extra += 'Connection: keep-alive\r\n' if is_kept else 'Connection: close\r\n'
+        await response.send(self, request.http_version if request else '1.1', extra,
+                            request is not None and request.method == 'HEAD')
+        if self.app.debug and request:
+            print(request.method, request.url, response.status_code)
+        if is_kept:
+            while self.body and await self.body.read(self.read_size):
+                pass
+        elif not request or self.buffered() or (self.body and not self.body.is_ended()):
+            await self.linger()
+        return is_kept
+
+    def can_keep(self, request: Request, response: Response) -> bool:
+        """Tell whether the connection stays open after this response."""
+        headers = response.headers
+        return (keep_alive(request.http_version, request.headers) and not request.refusal
+                and not self._server.is_closing and response.status_code not in (413, 414)
+                and 'close' not in tokens(headers.get('Connection', ''))
+                and (not self.body or self.body.can_drain())
+                and (request.http_version == '1.1' or 'Content-Length' in headers or response.is_bodyless()))
+
+
+class Server:
+    """Listens on a port and watches over its connections."""
+
+    #: Seconds between two sweeps over the deadlines; a time limit ends that much late at the most.
+    sweep_period = 0.5
+
+    def __init__(self, app: Microdot):
+        self.app = app
+        self.scheme = 'http'
+        self.connections: 'list[Connection]' = []  # the oldest first
+        self.waits: 'dict[Any, int | None]' = {}  # task: the sweep that ends its waiting
+        self.is_closing = False
+        self.loop: 'Any' = None
+        self._sweeps = 0
+        self._server: 'Any' = None
+        self._sweeper: 'Any' = None
+        self._closed = asyncio.Event()
+
+    async def start(self, host: str, port: int, ssl: 'Any' = None) -> None:
+        """Open the port. On CPython connections are accepted from :meth:`serve_forever` on."""
+        if ssl:
+            self.scheme = 'https'
+        self.loop = asyncio.get_event_loop()
+        self._server = await listen(self.accept, host, port, ssl)
+        self._sweeper = asyncio.create_task(self.sweep())
+        self.app.servers.append(self)
+
+    async def serve_forever(self) -> None:
+        """Accept connections until :meth:`close` is called; a cancellation ends all connections at once."""
+        try:
+            if not ON_MICROPYTHON:
+                await self._server.start_serving()
+            await self._closed.wait()
+        except asyncio.CancelledError:
+            self.close()
+            for connection in self.connections:
+                connection.is_busy = False
+                connection.end()
+            raise
+
+    def close(self) -> None:
+        """Accept no more connections, close those that are idle, let the others complete their request."""
+        if not self.is_closing:
+            self.is_closing = True
+            self._server.close()
+            for connection in self.connections:
+                connection.end()
+            self._check_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait until all connections are closed."""
+        await self._closed.wait()
+
+    async def accept(self, reader: 'Any', writer: 'Any') -> None:
+        await Connection(self, reader, writer).serve()
+
+    def add(self, connection: Connection) -> bool:
+        """Take in a connection; ``False`` if there is no room for it."""
+        has_room = len(self.connections) < self.app.max_connections
+        if not has_room:
+            for other in self.connections:
+                if not other.is_busy:
+                    other.end()
+                    has_room = True
+                    break
+        self.connections.append(connection)
+        return has_room and not self.is_closing
+
+    def remove(self, connection: Connection) -> None:
+        self.connections.remove(connection)
+        self._check_closed()
+
+    def _check_closed(self) -> None:
+        if self.is_closing and not self.connections:
+            self._sweeper.cancel()
+            self.app.servers.remove(self)
+            self._closed.set()
+
+    def deadline(self, seconds: float) -> int:
+        return self._sweeps + 1 + int(seconds / self.sweep_period)
+
+    async def sweep(self) -> None:
+        """Cancel the tasks whose time is over, again and again."""
+        while True:
+            await asyncio.sleep(self.sweep_period)
+            self._sweeps += 1
+            for task, deadline in list(self.waits.items()):
+                if deadline is not None and EXPIRED < deadline <= self._sweeps:
+                    self.waits[task] = EXPIRED
+                    task.cancel()
