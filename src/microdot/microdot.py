@@ -14,7 +14,7 @@ from binascii import unhexlify
 
 if False:  # TYPE_CHECKING: MicroPython has no typing module, and drops this block when it compiles
     from collections.abc import Awaitable, Callable, Iterator
-    from typing import Any
+    from typing import Any, NoReturn
 
 # ---------------------------------------------------------------------------------------------------------------
 # What differs between Pythons: feature detection, one name each
@@ -23,14 +23,18 @@ if False:  # TYPE_CHECKING: MicroPython has no typing module, and drops this blo
 try:
     import signal
     import traceback
+    from http import HTTPStatus
     from inspect import iscoroutine, iscoroutinefunction
 
     ON_MICROPYTHON = False
+    run_sync = asyncio.to_thread
+    _date = [0, '']
 
     def is_async(f: 'Callable[..., Any]') -> bool:
         return iscoroutinefunction(f) or iscoroutinefunction(getattr(f, '__call__', None))
 
-    run_sync = asyncio.to_thread
+    def more_reasons(status_code: int) -> str:
+        return HTTPStatus(status_code).phrase if status_code in list(HTTPStatus) else ''
 
     def print_exception(exc: BaseException) -> None:
         traceback.print_exception(type(exc), exc, exc.__traceback__)
@@ -44,7 +48,11 @@ try:
         if hasattr(task, 'uncancel'):
             task.uncancel()
 
-    _date = [0, '']
+    def http_date(t: 'Any') -> str:
+        """Format a UTC time tuple as an IMF-fixdate (RFC 9110 section 5.6.7), whatever the locale is."""
+        return '%s, %02d %s %d %02d:%02d:%02d GMT' % (
+            'MonTueWedThuFriSatSun'[3 * t[6]:3 * t[6] + 3], t[2],
+            'JanFebMarAprMayJunJulAugSepOctNovDec'[3 * t[1] - 3:3 * t[1]], t[0], t[3], t[4], t[5])
 
     def date_header() -> str:
         now = int(time.time())
@@ -65,18 +73,37 @@ try:
         except (NotImplementedError, ValueError, RuntimeError):  # Windows; not the main thread
             pass
 
-    def call_in_loop(loop: 'Any', f: 'Callable[[], None]') -> None:
-        loop.call_soon_threadsafe(f)
+    class Writer:
+        """Gives asyncio's ``StreamWriter`` the methods that a stream of MicroPython has."""
 
-    async def listen(accept: 'Any', host: str, port: int, ssl: 'Any') -> 'Any':
-        async def connected(reader: 'Any', writer: 'Any') -> None:
-            writer.transport.set_write_buffer_limits(0)  # what drain() waited for is sent, not buffered
-            await accept(reader, writer)
+        def __init__(self, writer: 'Any'):
+            self.writer = writer
+            self.transport = writer.transport
+            self.get_extra_info = writer.get_extra_info
+            self.transport.set_write_buffer_limits(0)  # what awrite() waited for is sent, not buffered
 
-        return await asyncio.start_server(connected, host, port, ssl=ssl, start_serving=False)
+        async def awrite(self, data: 'bytes | memoryview') -> None:
+            self.writer.write(data)
+            await self.writer.drain()
+
+        def end(self) -> None:
+            if self.writer.can_write_eof():
+                self.writer.write_eof()
+
+        async def aclose(self) -> None:
+            self.writer.close()
+            try:
+                await self.writer.wait_closed()
+            finally:
+                self.transport.abort()
+
+    async def listen(accept: 'Any', host: str, port: int, ssl: 'Any' = None) -> 'Any':
+        return await asyncio.start_server(accept, host, port, ssl=ssl, start_serving=False)
 
 except ImportError:  # MicroPython
     ON_MICROPYTHON = True
+    print_exception = sys.print_exception
+    listen = asyncio.start_server
 
     def iscoroutine(coro: 'Any') -> bool:
         return hasattr(coro, 'send') and hasattr(coro, 'throw')
@@ -87,58 +114,22 @@ except ImportError:  # MicroPython
     def is_async(f: 'Callable[..., Any]') -> bool:
         return type(f) is type(run_sync)  # both are bytecode of "async def", unless wrapped in a closure
 
-    print_exception = sys.print_exception
-
     def mro(cls: type) -> 'list[type]':
         classes = [cls]
         for base in cls.__bases__:
             classes += mro(base)
         return classes
 
-    def uncancel() -> None:
-        pass
+    def nothing(*args: 'Any') -> str:
+        return ''
 
-    def on_interrupt(callback: 'Callable[[], None]') -> None:
-        pass
-
-    def call_in_loop(loop: 'Any', f: 'Callable[[], None]') -> None:
-        f()
-
-    async def listen(accept: 'Any', host: str, port: int, ssl: 'Any') -> 'Any':
-        return await asyncio.start_server(accept, host, port, ssl=ssl)
-
-    def date_header() -> str:
-        return ''  # a board's clock is rarely set (RFC 9110 section 6.6.1: no Date without a clock)
+    uncancel = on_interrupt = more_reasons = nothing
+    date_header = nothing  # a board's clock is rarely set (RFC 9110 section 6.6.1: no Date without a clock)
 
 #: Errors of broken connections on Linux, BSD and lwIP. The server never logs them, whatever their number.
 MUTED_SOCKET_ERRORS = [32, 54, 103, 104, 107, 110, 113, 128]
 TIMED_OUT = 110  # ETIMEDOUT
 EXPIRED = -1
-
-
-def write_stream(writer: 'Any', data: 'bytes | memoryview') -> 'Awaitable[None]':
-    if hasattr(writer, 'awrite'):  # MicroPython, and what is made for it
-        return writer.awrite(data)
-    writer.write(data)
-    return writer.drain()
-
-
-async def close_stream(writer: 'Any') -> None:
-    if hasattr(writer, 'aclose'):
-        return await writer.aclose()
-    writer.close()
-    await writer.wait_closed()
-
-
-def end_stream(writer: 'Any') -> None:
-    """Tell the other side that there is no more to read, where sockets can."""
-    if hasattr(writer, 'can_write_eof') and writer.can_write_eof():
-        writer.write_eof()
-
-
-def abort_stream(writer: 'Any') -> None:
-    if hasattr(writer, 'transport'):
-        writer.transport.abort()
 
 
 def prepare(f: 'Callable[..., Any]') -> 'Callable[..., Awaitable[Any]]':
@@ -190,13 +181,17 @@ class NoCaseDict(dict):
 
     def __delitem__(self, key: str) -> None:
         super().__delitem__(self._spell(key))
-        del self._spelling[key.lower()]
 
-    def __contains__(self, key: object) -> bool:
-        return key.lower() in self._spelling
+    def __contains__(self, key: 'Any') -> bool:
+        return super().get(self._spell(key), self) is not self
 
-    def __eq__(self, other: object) -> bool:
-        return {k.lower(): v for k, v in self.items()} == {k.lower(): v for k, v in other.items()}
+    def __eq__(self, other: 'Any') -> bool:
+        if len(self) != len(other):
+            return False
+        for key in other:
+            if key not in self or self[key] != other[key]:
+                return False
+        return True
 
     def get(self, key: str, default: 'Any' = None) -> 'Any':
         return super().get(self._spell(key), default)
@@ -207,18 +202,7 @@ class NoCaseDict(dict):
         return self[key]
 
     def pop(self, key: str, *default: 'Any') -> 'Any':
-        value = super().pop(self._spell(key), *default)
-        self._spelling.pop(key.lower(), None)
-        return value
-
-    def popitem(self) -> 'tuple[str, Any]':
-        key, value = super().popitem()
-        del self._spelling[key.lower()]
-        return key, value
-
-    def clear(self) -> None:
-        super().clear()
-        self._spelling.clear()
+        return super().pop(self._spell(key), *default)
 
     def copy(self) -> 'NoCaseDict':
         return NoCaseDict(self)
@@ -260,45 +244,32 @@ class AsyncBytesIO:
     """Bytes in memory with the methods of an asyncio stream; subclasses fetch more bytes from elsewhere."""
 
     def __init__(self, data: bytes = b''):
-        self._data = data
-        self._pos = 0
+        self.data = data
 
     async def _fill(self) -> bool:
-        """Append bytes with ``_feed()``; ``False`` at the end."""
+        """Append more bytes to ``_data``; ``False`` at the end."""
         return False
 
-    def _feed(self, data: bytes) -> None:
-        self._data = self._data[self._pos:] + data
-        self._pos = 0
-
-    def unread(self, data: bytes) -> None:
-        """Put bytes back in front of what is read next."""
-        self._data = data + self._data[self._pos:]
-        self._pos = 0
-
-    def buffered(self) -> int:
-        """Return how many bytes can be read without waiting."""
-        return len(self._data) - self._pos
-
     def _take(self, n: int) -> bytes:
-        data = self._data[self._pos:self._pos + n]
-        self._pos += len(data)
+        data = self.data[:n]
+        self.data = self.data[n:]
         return data
 
     async def read(self, n: int = -1) -> bytes:
         """Return up to ``n`` bytes as soon as there are some, all up to the end if negative, ``b''`` at the end."""
         if n >= 0:
-            if n and not self.buffered():
+            if n and not self.data:
                 await self._fill()
             return self._take(n)
         parts = []
-        while self.buffered() or await self._fill():
-            parts.append(self._take(self.buffered()))
+        while self.data or await self._fill():
+            parts.append(self.data)
+            self.data = b''
         return b''.join(parts)
 
     async def readexactly(self, n: int) -> bytes:
         """Return ``n`` bytes; ``EOFError`` if there are fewer."""
-        while self.buffered() < n:
+        while len(self.data) < n:
             if not await self._fill():
                 raise EOFError
         return self._take(n)
@@ -306,18 +277,18 @@ class AsyncBytesIO:
     async def readuntil(self, separator: bytes = b'\n') -> bytes:
         """Return the bytes up to and with ``separator``, or what is left if there is none."""
         while True:
-            end = self._data.find(separator, self._pos)
+            end = self.data.find(separator)
             if end >= 0:
-                return self._take(end + len(separator) - self._pos)
+                return self._take(end + len(separator))
             if not await self._fill():
-                return self._take(self.buffered())
+                return self._take(len(self.data))
 
     async def readline(self) -> bytes:
         """Return the bytes up to and with the next line feed, or what is left if there is none."""
         return await self.readuntil()
 
     async def awrite(self, data: bytes) -> None:
-        self._data += data
+        self.data += data
 
     async def aclose(self) -> None:
         pass
@@ -329,13 +300,11 @@ class AsyncBytesIO:
 
 #: Reason phrases (RFC 9110 section 15, RFC 6585). One string, because a board pays for every object in a table.
 REASONS = '''
-100 Continue
 101 Switching Protocols
 200 OK
 201 Created
 202 Accepted
 204 No Content
-205 Reset Content
 206 Partial Content
 301 Moved Permanently
 302 Found
@@ -348,28 +317,20 @@ REASONS = '''
 403 Forbidden
 404 Not Found
 405 Method Not Allowed
-406 Not Acceptable
 408 Request Timeout
 409 Conflict
-410 Gone
-411 Length Required
-412 Precondition Failed
 413 Content Too Large
 414 URI Too Long
 415 Unsupported Media Type
 416 Range Not Satisfiable
 417 Expectation Failed
-418 I'm a teapot
 422 Unprocessable Content
 426 Upgrade Required
-428 Precondition Required
 429 Too Many Requests
 431 Request Header Fields Too Large
 500 Internal Server Error
 501 Not Implemented
-502 Bad Gateway
 503 Service Unavailable
-504 Gateway Timeout
 505 HTTP Version Not Supported
 '''
 
@@ -386,32 +347,21 @@ HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+?\]|[-.~!$&'()*+,;=%_0-9A-Za-z]*?)(:[0-9]*
 class HTTPException(Exception):
     """Raised by :func:`abort`: ends the request with a status code; ``reason`` is the body of the response."""
 
-    def __init__(self, status_code: int, reason: 'str | None' = None, headers: 'dict[str, str] | None' = None):
-        super().__init__(status_code, reason)
+    def __init__(self, status_code: int, reason: 'str | None' = None):
+        super().__init__(status_code)
         self.status_code = status_code
         self.reason = '%d error' % status_code if reason is None else reason
-        self.headers = headers or {}
 
 
 class ProtocolError(ValueError):
-    """A request that breaks a rule or a limit of HTTP. The connection ends after the refusal is sent."""
-
-    def __init__(self, status_code: int = 400):
-        super().__init__(status_code)
-        self.status_code = status_code
-        self.reason = error_text(status_code)
-        self.headers: 'dict[str, str]' = {}
+    """What the core answers with an error: ``args`` are a status code and, optionally, headers."""
 
 
 def reason_phrase(status_code: int) -> str:
     start = REASONS.find('\n%d ' % status_code)
-    return REASONS[start + 5:REASONS.find('\n', start + 1)] if start >= 0 else ''
-
-
-def error_text(status_code: int) -> str:
-    """Return the body of an error response: the reason phrase as a sentence."""
-    phrase = 'Payload too large' if status_code == 413 else reason_phrase(status_code)
-    return phrase[:1] + phrase[1:].lower()
+    if start >= 0:
+        return REASONS[start + 5:REASONS.find('\n', start + 1)]
+    return more_reasons(status_code)
 
 
 def decode(data: bytes) -> str:
@@ -419,7 +369,7 @@ def decode(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeError:
-        return ''.join([chr(byte) for byte in data])
+        return ''.join(map(chr, data))
 
 
 def percent_decode(text: str) -> str:
@@ -443,28 +393,20 @@ def urldecode(s: str) -> str:
 
 def urlencode(s: str) -> str:
     """Encode a name or value for a form or query string; :func:`urldecode` is the inverse."""
-    return ''.join(['+' if byte == 32 else '%%%02X' % byte if byte > 126 or RESERVED.search(chr(byte)) else chr(byte)
-                    for byte in s.encode()])
+    text = ''
+    for byte in s.encode():
+        is_plain = byte < 127 and not RESERVED.search(chr(byte))
+        text += chr(byte) if is_plain else '+' if byte == 32 else '%%%02X' % byte
+    return text
 
 
-def parse_form(text: str) -> MultiDict:
-    """Parse ``application/x-www-form-urlencoded`` text (WHATWG URL standard, section 5.1)."""
-    data = MultiDict()
-    for pair in text.split('&'):
+def parse_pairs(text: str, separator: str, data: 'Any', convert: 'Callable[[str], str]') -> 'Any':
+    """Add the ``name=value`` pairs of a query string, form (WHATWG URL, section 5.1) or cookie header to ``data``."""
+    for pair in text.split(separator):
         if pair:
             name, _, value = pair.partition('=')
-            data[urldecode(name)] = urldecode(value)
+            data[convert(name)] = convert(value)
     return data
-
-
-def parse_cookies(text: str) -> 'dict[str, str]':
-    """Parse a ``Cookie`` header (RFC 6265 section 4.2); the first of two cookies of one name counts."""
-    cookies: 'dict[str, str]' = {}
-    for pair in text.split(';'):
-        name, _, value = pair.partition('=')
-        cookies.setdefault(name.strip(), value.strip())
-    cookies.pop('', None)
-    return cookies
 
 
 def tokens(value: str) -> 'list[str]':
@@ -474,19 +416,17 @@ def tokens(value: str) -> 'list[str]':
 
 def find_head_end(data: bytes) -> int:
     """Return where the header block with its empty line ends, 0 if it is not complete."""
-    crlf = data.find(b'\n\r\n')
-    lf = data.find(b'\n\n')
-    if crlf >= 0 and (lf < 0 or crlf < lf):
-        return crlf + 3
-    return lf + 2 if lf >= 0 else 0
-
-
-def check_head_size(data: bytes, end: int) -> None:
-    """Refuse a header block that is too large, complete (up to ``end``) or not (``end`` is 0)."""
+    end = data.find(b'\n\r\n') + 3
+    bare_end = data.find(b'\n\n') + 2
+    if bare_end > 1 and (end < 3 or bare_end < end):
+        end = bare_end
+    elif end < 3:
+        end = 0
     if (end or len(data)) > Request.max_header_size:
         raise ProtocolError(431)
-    if not end and b'\n' not in data and len(data) > Request.max_readline + 1:
+    if not end and len(data) > Request.max_readline + 1 and b'\n' not in data:
         raise ProtocolError(414)
+    return end
 
 
 def parse_field(line: str) -> 'tuple[str, str]':
@@ -495,7 +435,7 @@ def parse_field(line: str) -> 'tuple[str, str]':
         raise ProtocolError(431)
     name, colon, value = line.partition(':')
     if not colon or not name or NOT_TOKEN.search(name):
-        raise ProtocolError()
+        raise ProtocolError(400)
     return name, value.strip(' \t')
 
 
@@ -511,7 +451,7 @@ def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
     if version == '1.0':
         bare = bare.replace(b'\n', b'')  # RFC 9112 section 2.2: a bare LF may end a line; here only in HTTP/1.0
     if NOT_TEXT.search(bare):
-        raise ProtocolError()
+        raise ProtocolError(400)
     if len(lines) - 3 > Request.max_headers:
         raise ProtocolError(431)
     headers = NoCaseDict()
@@ -519,7 +459,7 @@ def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
         name, value = parse_field(line.rstrip('\r'))
         if name in headers:  # RFC 9110 section 5.3, RFC 9112 section 3.2, RFC 9113 section 8.2.3
             if name.lower() == 'host':
-                raise ProtocolError()
+                raise ProtocolError(400)
             value = headers[name] + ('; ' if name.lower() == 'cookie' else ', ') + value
         headers[name] = value
     host = headers.get('Host', '' if version == '1.0' else ' ')
@@ -528,7 +468,7 @@ def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
         target, authority = split_absolute(target)
         headers['Host'] = authority
     if not HOST.match(host) or not HOST.match(authority):
-        raise ProtocolError()
+        raise ProtocolError(400)
     return method, target, version, headers
 
 
@@ -538,14 +478,14 @@ def parse_request_line(line: str) -> 'tuple[str, str, str]':
         raise ProtocolError(414)
     parts = line.split(' ')
     if len(parts) != 3 or not parts[0] or NOT_TOKEN.search(parts[0]) or NOT_TARGET.search(parts[1]):
-        raise ProtocolError()
+        raise ProtocolError(400)
     method, target, version = parts
     if version not in ('HTTP/1.1', 'HTTP/1.0'):
         major, dot, minor = version[5:].partition('.')
         is_version = version[:5] == 'HTTP/' and len(version) == 8 and dot and not NOT_DIGIT.search(major + minor)
         raise ProtocolError(505 if is_version and major != '1' else 400)
     if target[:1] != '/' and target[:4].lower() != 'http' and not (target == '*' and method == 'OPTIONS'):
-        raise ProtocolError()
+        raise ProtocolError(400)
     return method, target, version[5:]
 
 
@@ -553,43 +493,39 @@ def split_absolute(target: str) -> 'tuple[str, str]':
     """Split a target in absolute form (RFC 9112 section 3.2.2) into origin form and authority."""
     scheme, mark, rest = target.partition('://')
     if not mark or scheme.lower() not in ('http', 'https') or rest[:1] in '/?':
-        raise ProtocolError()
+        raise ProtocolError(400)
     ends = [i for i in (rest.find('/'), rest.find('?')) if i >= 0]
     end = min(ends) if ends else len(rest)
     path = rest[end:]
     return path if path[:1] == '/' else '/' + path, rest[:end]
 
 
-def body_framing(version: str, headers: NoCaseDict) -> int:
-    """Return the length of the body, -1 if it is chunked (RFC 9112 section 6.3)."""
+def body_framing(version: str, headers: NoCaseDict) -> 'tuple[int, bool]':
+    """Return the length of the body, -1 if it is chunked (RFC 9112 section 6.3), and whether to send 100 (Continue)."""
     coding = headers.get('Transfer-Encoding')
     length = headers.get('Content-Length')
+    expect = headers.get('Expect') if version == '1.1' else None
+    if expect and expect.lower() != '100-continue':  # RFC 9110 section 10.1.1
+        raise ProtocolError(417)
     if coding is not None:
         codings = tokens(coding)
         if length is not None or version == '1.0' or 'chunked' in codings[:-1]:
-            raise ProtocolError()
+            raise ProtocolError(400)
         if codings != ['chunked']:
-            raise ProtocolError(400 if [c for c in codings if not c or NOT_TOKEN.search(c)] else 501)
-        return -1
+            for coding in codings:
+                if not coding or NOT_TOKEN.search(coding):
+                    raise ProtocolError(400)
+            raise ProtocolError(501)
+        return -1, expect is not None
     if length is None:
-        return 0
+        return 0, False
     lengths = tokens(length)
     length = lengths[0]
-    if [n for n in lengths if n != length] or not length or NOT_DIGIT.search(length):
-        raise ProtocolError()
+    if lengths.count(length) != len(lengths) or not length or NOT_DIGIT.search(length):
+        raise ProtocolError(400)
     if len(length) > 18:  # no body is that long, and int() of thousands of digits is slow
         raise ProtocolError(413)
-    return int(length)
-
-
-def expects_continue(version: str, headers: NoCaseDict) -> bool:
-    """Tell whether the client waits for ``100 Continue`` (RFC 9110 section 10.1.1)."""
-    expect = headers.get('Expect')
-    if expect is None or version == '1.0':
-        return False
-    if expect.lower() != '100-continue':
-        raise ProtocolError(417)
-    return True
+    return int(length), expect is not None
 
 
 def keep_alive(version: str, headers: NoCaseDict) -> bool:
@@ -605,7 +541,7 @@ class ChunkedDecoder:
         self.data = b''  #: bytes not decoded yet; when the body is ``done``, what follows it
         self.done = False
         self._left = 0  # bytes of the current chunk that are still to come
-        self._read_line = self._size_line
+        self._state = 0  # of the next line: 0 is a chunk size, 1 the end of a chunk, 2 a trailer
         self._overhead = 0  # bytes of extensions and trailers, bounded by Request.max_header_size
 
     def feed(self, data: bytes) -> bytes:
@@ -625,45 +561,33 @@ class ChunkedDecoder:
             end = data.find(b'\n', pos)
             if end < 0:
                 if len(data) - pos > Request.max_readline:
-                    raise ProtocolError()
+                    raise ProtocolError(400)
                 break
             if data[end - 1:end] != b'\r' or end == pos or NOT_TEXT.search(data[pos:end - 1]):
-                raise ProtocolError()
-            self._read_line(data[pos:end - 1])
+                raise ProtocolError(400)
+            self._parse_line(data[pos:end - 1])
             pos = end + 1
         self.data = data[pos:]
         return b''.join(body)
 
-    def _size_line(self, line: bytes) -> None:
-        size, _, extension = line.partition(b';')
-        if not 0 < len(size) < 16 or NOT_HEX.search(size):
-            raise ProtocolError()
-        self._count(extension)
-        self._left = int(size, 16)
-        self._read_line = self._chunk_end if self._left else self._trailer
-
-    def _chunk_end(self, line: bytes) -> None:
-        if line:
-            raise ProtocolError()
-        self._read_line = self._size_line
-
-    def _trailer(self, line: bytes) -> None:
-        self.done = not line
-        if line:
-            self._count(line)
+    def _parse_line(self, line: bytes) -> None:
+        if self._state == 0:
+            size, _, line = line.partition(b';')  # leaves the extensions
+            if not 0 < len(size) < 16 or NOT_HEX.search(size):
+                raise ProtocolError(400)
+            self._left = int(size, 16)
+            self._state = 1 if self._left else 2
+        elif self._state == 1:
+            if line:
+                raise ProtocolError(400)
+            self._state = 0
+        elif line:
             parse_field(decode(line))
-
-    def _count(self, data: bytes) -> None:
-        self._overhead += len(data)
+        else:
+            self.done = True
+        self._overhead += len(line)
         if self._overhead > Request.max_header_size:
             raise ProtocolError(431)
-
-
-def http_date(t: 'Any') -> str:
-    """Format a UTC time tuple as an IMF-fixdate (RFC 9110 section 5.6.7), whatever the locale is."""
-    return '%s, %02d %s %d %02d:%02d:%02d GMT' % (
-        'MonTueWedThuFriSatSun'[3 * t[6]:3 * t[6] + 3], t[2],
-        'JanFebMarAprMayJunJulAugSepOctNovDec'[3 * t[1] - 3:3 * t[1]], t[0], t[3], t[4], t[5])
 
 
 def check_text(*texts: object) -> None:
@@ -696,64 +620,56 @@ class BodyStream(AsyncBytesIO):
         super().__init__()
         self._connection = connection
         self._decoder = ChunkedDecoder() if length < 0 else None
-        self._left = length  # bytes to come; negative while a chunked body has not ended
+        self.left = length  # bytes to come; negative while a chunked body has not ended
         self._expects = expects
         self._received = 0
 
-    def is_ended(self) -> bool:
-        return not self._left
-
     def can_drain(self) -> bool:
         """Tell whether what is left of the body is worth reading to keep the connection alive."""
-        return not self._left or (not self._expects and 0 < self._left <= Request.max_body_length)
+        return not self.left or (not self._expects and 0 < self.left <= Request.max_body_length)
 
     async def load(self) -> 'bytes | None':
         """Return the whole body if it may be held in memory; else it stays in the stream."""
-        if self._left > Request.max_content_length:
-            raise ProtocolError(413)
         limit = Request.max_body_length
-        data = b''
-        while self._left <= limit and len(data) <= limit:
-            part = await self.read(limit + 1 - len(data))
-            if not part:
-                return data
-            data += part
-        self.unread(data)
+        if self.left > Request.max_content_length:
+            raise ProtocolError(413)
+        if self.left <= limit:
+            while len(self.data) <= limit:
+                if not await self._fill():
+                    return await self.read()
         return None
 
     async def _fill(self) -> bool:
+        connection = self._connection
         data = b''
-        while self._left and not data:
+        while self.left and not data:
+            left = self.left
+            self.left = -1  # until all goes well
+            if self._expects:
+                self._expects = False
+                await connection.awrite(b'HTTP/1.1 100 Continue\r\n\r\n')
+            connection.set_limit(connection.app.body_timeout)
             try:
-                data = await self._fetch()
+                data = await connection.read(left if left > 0 else connection.read_size)
             except Disconnected as exc:
-                if exc.args[0] != TIMED_OUT:
-                    raise
-                raise ProtocolError(408) from None
-        self._feed(data)
+                raise ProtocolError(408 if exc.args[0] == TIMED_OUT else 400) from None
+            if not data:
+                raise ProtocolError(400)
+            if not self._decoder:
+                self.left = left - len(data)
+            else:
+                data = self._decode(data)
+        self.data += data
         return bool(data)
 
-    async def _fetch(self) -> bytes:
-        connection = self._connection
-        if self._expects:
-            self._expects = False
-            await connection.awrite(b'HTTP/1.1 100 Continue\r\n\r\n')
-        connection.set_limit(connection.app.body_timeout)
-        left = self._left
-        self._left = -1  # until this went well
-        data = await connection.read(left if left > 0 else connection.read_size)
-        if not data:
-            raise ProtocolError()
-        if not self._decoder:
-            self._left = left - len(data)
-            return data
+    def _decode(self, data: bytes) -> bytes:
         data = self._decoder.feed(data)
         self._received += len(data)
         if self._received > Request.max_content_length:
             raise ProtocolError(413)
         if self._decoder.done:
-            self._left = 0
-            connection.unread(self._decoder.data)
+            self.left = 0
+            self._connection.data = self._decoder.data + self._connection.data
         return data
 
 
@@ -820,12 +736,36 @@ class Request:
             self.stream = stream
 
     def __getattr__(self, name: str) -> 'Any':
-        derive = DERIVED.get(name)  # computed when first used, then an ordinary attribute
-        if not derive:
+        """Compute what is derived when it is first used; from then on it is an ordinary attribute."""
+        value: 'Any' = None
+        if name == 'args':
+            value = parse_pairs(self.query_string or '', '&', MultiDict(), urldecode)
+        elif name == 'cookies':
+            value = parse_pairs(self.headers.get('Cookie', ''), ';', {}, str.strip)
+        elif name == 'stream':
+            value = AsyncBytesIO(self.body)
+        elif name == 'content_length':
+            value = int(self.headers.get('Content-Length', 0))
+        elif name == 'g':
+            value = Request.G()
+        elif name in ('json', 'form'):
+            value = self._parse_body(name)
+        else:
             raise AttributeError(name)
-        value = derive(self)
         setattr(self, name, value)
         return value
+
+    def _parse_body(self, name: str) -> 'Any':
+        kind = (self.content_type or '').partition(';')[0].strip().lower()
+        if name == 'form':
+            if kind == 'application/x-www-form-urlencoded':
+                return parse_pairs(decode(self.body), '&', MultiDict(), urldecode)
+        elif kind == 'application/json' or kind[-5:] == '+json':
+            try:
+                return json.loads(self.body.decode())
+            except ValueError:
+                raise ProtocolError(400) from None
+        return None
 
     @staticmethod
     async def create(app: 'Microdot', client_reader: 'Any', client_writer: 'Any', client_addr: 'tuple[str, int]',
@@ -843,8 +783,7 @@ class Request:
         if not head:
             return None
         method, target, version, headers = parse_head(head)
-        length = body_framing(version, headers)
-        expects = expects_continue(version, headers)
+        length, expects = body_framing(version, headers)
         request = Request(app, client_addr, method, target, version, headers, sock=(connection, connection),
                           scheme=scheme)
         if length:
@@ -870,37 +809,6 @@ def route_path(path: str) -> str:
     if '%' not in path:
         return path
     return '' if '%00' in path else percent_decode(path.replace('%2F', '%00').replace('%2f', '%00'))
-
-
-def media_type(request: Request) -> str:
-    return (request.content_type or '').partition(';')[0].strip().lower()
-
-
-def load_json(request: Request) -> 'Any':
-    kind = media_type(request)
-    if kind != 'application/json' and kind[-5:] != '+json':
-        return None
-    try:
-        return json.loads(request.body.decode())
-    except ValueError:
-        raise HTTPException(400, error_text(400)) from None
-
-
-def load_form(request: Request) -> 'MultiDict | None':
-    if media_type(request) == 'application/x-www-form-urlencoded':
-        return parse_form(decode(request.body))
-    return None
-
-
-DERIVED = {
-    'args': lambda request: parse_form(request.query_string or ''),
-    'cookies': lambda request: parse_cookies(request.headers.get('Cookie', '')),
-    'content_length': lambda request: max(0, body_framing('1.1', request.headers)),
-    'stream': lambda request: AsyncBytesIO(request.body),
-    'json': load_json,
-    'form': load_form,
-    'g': lambda request: Request.G(),
-}
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -993,12 +901,12 @@ class Response:
     def complete(self) -> None:
         """Fill in the headers that follow from the body and the defaults."""
         headers = self.headers
-        if isinstance(self.body, bytes):
-            if not self.is_bodyless():
+        if not self.is_bodyless():
+            if isinstance(self.body, bytes):
                 headers['Content-Length'] = str(len(self.body))
-        if 'Content-Type' not in headers and not self.is_bodyless():
-            kind = self.default_content_type
-            headers['Content-Type'] = kind if 'charset=' in kind else kind + '; charset=UTF-8'
+            if 'Content-Type' not in headers:
+                kind = self.default_content_type
+                headers['Content-Type'] = kind if 'charset=' in kind else kind + '; charset=UTF-8'
         for name, value in headers.items():
             check_text(name, value)
 
@@ -1012,51 +920,48 @@ class Response:
 
     async def send(self, stream: 'Any', version: str, extra: str, is_head: bool) -> None:
         """Write the response; ``extra`` are header lines of the connection. Closes the body in any case."""
+        body = self.body
         try:
             self.complete()
-            is_chunked = self.is_chunked(version)
-            if is_chunked:
+            is_bodyless = is_head or self.is_bodyless()
+            is_chunked = version == '1.1' and not isinstance(body, bytes) and 'Content-Length' not in self.headers
+            if is_chunked and not self.is_bodyless():
                 extra += 'Transfer-Encoding: chunked\r\n'
             head = render_head(version, self.status_code, self.reason, self.headers, extra)
-            if is_head or self.is_bodyless():
+            if is_bodyless:
                 await stream.awrite(head)
-            elif isinstance(self.body, bytes):
-                await stream.awrite(head + self.body)
+            elif isinstance(body, bytes):
+                await stream.awrite(head + body)
             else:
                 await self.send_stream(stream, head, is_chunked)
         finally:
-            await self.close()
-
-    def is_chunked(self, version: str) -> bool:
-        return (version == '1.1' and not isinstance(self.body, bytes) and 'Content-Length' not in self.headers
-                and not self.is_bodyless())
+            close = getattr(body, 'aclose', None) or getattr(body, 'close', None)
+            if close:
+                result = close()
+                if hasattr(result, '__await__') or iscoroutine(result):
+                    await result
 
     async def send_stream(self, stream: 'Any', head: bytes, is_chunked: bool) -> None:
-        length = -1 if is_chunked else int(self.headers.get('Content-Length', -1))
+        left = -1 if is_chunked else int(self.headers.get('Content-Length', -1))
         if not hasattr(self.body, 'read'):  # the first item may be a long time coming
             await stream.awrite(head)
             head = b''
         async for data in self.body_iter():
             if is_chunked:
                 data = b'%x\r\n' % len(data) + data + b'\r\n'
-            elif length >= 0:
-                length -= len(data)
-                if length < 0:
+            elif left >= 0:
+                left -= len(data)
+                if left < 0:
                     break
             await stream.awrite(head + data)
             head = b''
+            await asyncio.sleep(0)  # a body that never waits, to a client that is fast, must not stop all others
         if is_chunked:
             await stream.awrite(head + b'0\r\n\r\n')
-        elif length > 0 or length < -1:
+        elif left > 0 or left < -1:
             raise ValueError('the body is not as long as Content-Length says')
-
-    async def close(self) -> None:
-        """Close a body that can be closed, so that files and generators end with the response."""
-        close = getattr(self.body, 'aclose', None) or getattr(self.body, 'close', None)
-        if close:
-            result = close()
-            if hasattr(result, '__await__') or iscoroutine(result):
-                await result
+        elif head:
+            await stream.awrite(head)
 
     def body_iter(self) -> 'BodyIterator':
         """Return an async iterator over the body, in non-empty pieces of ``bytes``."""
@@ -1093,20 +998,15 @@ class Response:
         if compressed:
             headers['Content-Encoding'] = compressed if isinstance(compressed, str) else 'gzip'
         if not stream:
-            stream, size = open_file(filename + file_extension)
-            headers['Content-Length'] = str(size)
+            try:
+                stat = os.stat(filename + file_extension)
+                if stat[0] & 0xF000 != 0x8000:  # not a regular file; opening a FIFO would block
+                    raise OSError
+                stream = open(filename + file_extension, 'rb')
+            except (OSError, ValueError):
+                raise ProtocolError(404) from None
+            headers['Content-Length'] = str(stat[6])
         return cls(stream, status_code, headers)
-
-
-def open_file(filename: str) -> 'tuple[Any, int]':
-    """Open a regular file, return it and its size in bytes; 404 for anything else (a FIFO would block)."""
-    try:
-        status = os.stat(filename)
-        if status[0] & 0xF000 == 0x8000:
-            return open(filename, 'rb'), status[6]
-    except (OSError, ValueError):
-        pass
-    raise HTTPException(404, error_text(404))
 
 
 class BodyIterator:
@@ -1126,27 +1026,22 @@ class BodyIterator:
         return self
 
     async def __anext__(self) -> bytes:
-        while True:
-            data = await self._next()
-            if isinstance(data, str):
-                data = data.encode()
-            if data:  # an empty chunk would end a chunked body
-                return data
-
-    async def _next(self) -> 'Any':
-        if hasattr(self._body, '__anext__'):
-            return await self._body.__anext__()
-        if not hasattr(self._body, 'read'):
-            try:
-                return next(self._body)
-            except StopIteration:
-                raise StopAsyncIteration from None
-        data = self._body.read(self._read_size)
-        if iscoroutine(data):
-            data = await data
-        if not data:
-            raise StopAsyncIteration
-        return data
+        data: 'Any' = b''
+        while not data:  # an empty chunk would end a chunked body
+            if hasattr(self._body, '__anext__'):
+                data = await self._body.__anext__()
+            elif hasattr(self._body, 'read'):
+                data = self._body.read(self._read_size)
+                if iscoroutine(data):
+                    data = await data
+                if not data:
+                    raise StopAsyncIteration
+            else:
+                try:
+                    data = next(self._body)
+                except StopIteration:
+                    raise StopAsyncIteration from None
+        return data.encode() if isinstance(data, str) else data
 
 
 Response.already_handled = Response()
@@ -1204,7 +1099,9 @@ class URLPattern:
     def __init__(self, url_pattern: str):
         self.url_pattern = '/' + url_pattern.lstrip('/')
         self.is_static = '<' not in url_pattern
-        self.prefix = percent_decode(self.url_pattern.partition('<')[0])  #: the literal text that it begins with
+        text = percent_decode(self.url_pattern.partition('<')[0])
+        #: the literal text that a path must begin with: all of it, or up to a slash
+        self.prefix = text if self.is_static else text[:text.rfind('/') + 1]
         self._regex: 'Any' = None
         self._parsers: 'list[tuple[int, str, Any]]' = []
 
@@ -1261,80 +1158,13 @@ class URLPattern:
                 return None
         return args
 
-    def __repr__(self) -> str:
-        return 'URLPattern(%r)' % self.url_pattern
-
-
-class Route:
-    """A handler with what a request must be like to reach it."""
-
-    def __init__(self, pattern: URLPattern, methods: 'list[str]', handler: 'Callable[..., Any]', call: 'Any',
-                 url_prefix: str = '', subapp: 'Microdot | None' = None, local_apps: 'tuple[Microdot, ...]' = ()):
-        self.pattern = pattern
-        self.methods = methods
-        self.handler = handler
-        self.call = call
-        self.url_prefix = url_prefix
-        self.subapp = subapp
-        self.local_apps = local_apps  # sub-applications whose hooks are for their own routes, innermost first
-        self.order = 0
-
-
-class Router:
-    """Finds routes by their literal text, so that their number does not matter."""
-
-    def __init__(self) -> None:
-        self.routes: 'list[Route]' = []
-        self._static: 'dict[str, list[Route]]' = {}
-        self._dynamic: 'dict[str, list[Route]]' = {}  # by the path up to the last slash before the first "<"
-        self._longest = 0
-
-    def add(self, route: Route) -> None:
-        route.order = len(self.routes)
-        self.routes.append(route)
-        text = route.pattern.prefix
-        if route.pattern.is_static:
-            self._static.setdefault(text, []).append(route)
-        else:
-            text = text[:text.rfind('/') + 1]
-            self._dynamic.setdefault(text, []).append(route)
-            self._longest = max(self._longest, len(text))
-
-    def candidates(self, path: str) -> 'Iterator[Route]':
-        """Yield the routes that may match a path; ``*`` (RFC 9110 section 9.3.7) stands for all."""
-        yield from self.routes if path == '*' else self._static.get(path, ())
-        slash = path.find('/')
-        while 0 <= slash < self._longest:
-            yield from self._dynamic.get(path[:slash + 1], ())
-            slash = path.find('/', slash + 1)
-
-    def find(self, method: str, path: str) -> 'tuple[Route | None, dict[str, Any]]':
-        """Return the route that was registered first among those that match, and the arguments in the path."""
-        best = None
-        args: 'dict[str, Any]' = {}
-        for route in self.candidates(path):
-            if method in route.methods and (not best or route.order < best.order):
-                found = route.pattern.match_decoded(path)
-                if found is not None:
-                    best = route
-                    args = found
-        return best, args
-
-    def allowed(self, path: str) -> 'list[str]':
-        """Return the methods of all routes that match a path, ``[]`` if there is none."""
-        methods: 'list[str]' = []
-        for route in self.candidates(path):
-            if path == '*' or route.pattern.match_decoded(path) is not None:
-                methods += [method for method in route.methods if method not in methods]
-        return methods
-
 
 # ---------------------------------------------------------------------------------------------------------------
 # Application
 # ---------------------------------------------------------------------------------------------------------------
 
 class Microdot:
-    """An application: routes, hooks and error handlers, and the server that runs them."""
+    """An application: routes, hooks and error handlers, and the servers that run them."""
 
     #: Seconds for a whole header block, from its first byte.
     header_timeout = 10
@@ -1351,7 +1181,10 @@ class Microdot:
     max_connections = 8 if ON_MICROPYTHON else 1000
 
     def __init__(self) -> None:
-        self.router = Router()
+        self.routes: 'list[tuple[Any, ...]]' = []  # the arguments of add_route()
+        self._static: 'dict[str, list[int]]' = {}  # numbers of routes, by their path
+        self._dynamic: 'dict[str, list[int]]' = {}  # the others, by the path up to the last slash before the first "<"
+        self._longest = 0  # of the keys of _dynamic
         self.before_request_handlers: 'list[Any]' = []
         self.after_request_handlers: 'list[Any]' = []
         self.after_error_request_handlers: 'list[Any]' = []
@@ -1367,11 +1200,12 @@ class Microdot:
         :param methods: the HTTP methods, by default ``['GET']``.
 
         """
+        names = [method.upper() for method in methods or ['GET']]
+        if 'GET' in names and 'HEAD' not in names:
+            names.append('HEAD')  # RFC 9110 section 9.3.2
+
         def decorated(f: 'Callable[..., Any]') -> 'Callable[..., Any]':
-            names = [method.upper() for method in methods or ['GET']]
-            if 'GET' in names and 'HEAD' not in names:
-                names.append('HEAD')  # RFC 9110 section 9.3.2
-            self.router.add(Route(URLPattern(url_pattern), names, f, prepare(f)))
+            self.add_route(URLPattern(url_pattern), names, f, prepare(f))
             return f
         return decorated
 
@@ -1427,66 +1261,113 @@ class Microdot:
         Its hooks and error handlers become those of the whole application, or with ``local`` stay with its routes.
 
         """
-        for route in subapp.router.routes:
-            self.router.add(Route(URLPattern(url_prefix + route.pattern.url_pattern), route.methods, route.handler,
-                                  route.call, url_prefix + route.url_prefix, route.subapp or subapp,
-                                  route.local_apps + (subapp,) if local else route.local_apps))
+        for pattern, methods, handler, call, prefix, innermost, local_apps in subapp.routes:
+            self.add_route(URLPattern(url_prefix + pattern.url_pattern), methods, handler, call, url_prefix + prefix,
+                           innermost or subapp, local_apps + (subapp,) if local else local_apps)
         if not local:
-            for hooks in ('before_request_handlers', 'after_request_handlers', 'after_error_request_handlers'):
-                mine = getattr(self, hooks)
-                mine.extend([hook for hook in getattr(subapp, hooks) if hook not in mine])
+            for mine, other in ((self.before_request_handlers, subapp.before_request_handlers),
+                                (self.after_request_handlers, subapp.after_request_handlers),
+                                (self.after_error_request_handlers, subapp.after_error_request_handlers)):
+                for hook in other:
+                    if hook not in mine:  # mounted a second time
+                        mine.append(hook)
             self.error_handlers.update(subapp.error_handlers)
 
-    @staticmethod
-    def abort(status_code: int, reason: 'str | None' = None) -> None:
-        """End the request with a status code; ``reason`` is the body of the response."""
-        raise HTTPException(status_code, reason)
+    def add_route(self, pattern: URLPattern, methods: 'list[str]', handler: 'Callable[..., Any]', call: 'Any',
+                  url_prefix: str = '', subapp: 'Microdot | None' = None,
+                  local_apps: 'tuple[Microdot, ...]' = ()) -> None:
+        """Add a route.
+
+        :param handler: the function as it was registered.
+        :param call: what :func:`prepare` returned for it.
+        :param url_prefix: the prefix under which ``subapp`` was mounted.
+        :param local_apps: sub-applications whose hooks are for their own routes only, innermost first.
+
+        """
+        index = self._static if pattern.is_static else self._dynamic
+        index.setdefault(pattern.prefix, []).append(len(self.routes))
+        self._longest = max(self._longest, 0 if pattern.is_static else len(pattern.prefix))
+        self.routes.append((pattern, methods, handler, call, url_prefix, subapp, local_apps))
+
+    def candidates(self, path: str) -> 'Iterator[int]':
+        """Yield the numbers of the routes that may match a path; ``*`` (RFC 9110 section 9.3.7) stands for all.
+
+        Routes are found by their literal text, so that it does not matter how many there are.
+
+        """
+        yield from range(len(self.routes)) if path == '*' else self._static.get(path, ())
+        slash = path.find('/')
+        while 0 <= slash < self._longest:
+            yield from self._dynamic.get(path[:slash + 1], ())
+            slash = path.find('/', slash + 1)
+
+    def find_route(self, request: Request) -> 'tuple[int, dict[str, Any]]':
+        """Return the number of the first route that matches (-1 if there is none) and the arguments in the path."""
+        first = -1
+        args: 'dict[str, Any]' = {}
+        for number in self.candidates(request.route_path):
+            if request.method in self.routes[number][1] and (first < 0 or number < first):
+                found = self.routes[number][0].match_decoded(request.route_path)
+                if found is not None:
+                    first = number
+                    args = found
+        return first, args
 
     def default_options_handler(self, request: Request) -> 'dict[str, str]':
-        """Return the headers of an automatic response to ``OPTIONS``."""
-        return {'Allow': ', '.join(self.router.allowed(request.route_path) + ['OPTIONS'])}
+        """Return the headers of an automatic response to ``OPTIONS``: the methods of all routes that match."""
+        methods: 'list[str]' = []
+        for number in self.candidates(request.route_path):
+            pattern = self.routes[number][0]
+            if request.path == '*' or pattern.match_decoded(request.route_path) is not None:
+                for method in self.routes[number][1] + ['OPTIONS']:
+                    if method not in methods:
+                        methods.append(method)
+        methods.sort(key=lambda method: method in ('HEAD', 'OPTIONS'))  # what the core adds comes last
+        return {'Allow': ', '.join(methods)}
+
+    @staticmethod
+    def abort(status_code: int, reason: 'str | None' = None) -> 'NoReturn':
+        """End the request with a status code; ``reason`` is the body of the response."""
+        raise HTTPException(status_code, reason)
 
     async def dispatch_request(self, request: Request) -> Response:
         """Call the handlers for a request and return the response."""
         try:
             if request.refusal:
                 raise request.refusal
-            route, args = self.router.find(request.method, request.route_path)
-            if not route:
-                return await self.handle_unrouted(request)
-            request.route = route.handler
-            request.url_prefix = route.url_prefix
-            request.subapp = route.subapp
-            request.local_apps = route.local_apps
-            return await self.handle(request, route, args)
+            number, args = self.find_route(request)
+            if number >= 0:
+                return await self.handle(request, number, args)
+            allow = self.default_options_handler(request)
+            if not allow['Allow']:
+                raise ProtocolError(404)
+            if request.method != 'OPTIONS':
+                raise ProtocolError(405, allow)
+            return await self.finish_error(request, Response(b'', 200, self.options_handler(request)))
+        except Disconnected:
+            raise
         except Exception as exc:
             return await self.handle_error(request, exc)
 
-    async def handle(self, request: Request, route: Route, args: 'dict[str, Any]') -> Response:
-        """Run the hooks and the handler of a route."""
+    async def handle(self, request: Request, number: int, args: 'dict[str, Any]') -> Response:
+        """Run the handler of a route, and the hooks around it."""
+        route = self.routes[number]
+        request.route, call, request.url_prefix, request.subapp, request.local_apps = route[2:]
+        apps = request.local_apps + (self,)
         value = None
-        for app in reversed(route.local_apps + (self,)):
+        for app in reversed(apps):
             for hook in app.before_request_handlers:
                 if value is None:
                     value = await hook(request)
         if value is None:
-            value = await route.call(request, **args)
+            value = await call(request, **args)
         is_handled = value is Response.already_handled
         response = Response() if is_handled else make_response(value)
-        for app in route.local_apps + (self,):
+        for app in apps:
             response = await run_hooks(app.after_request_handlers, request, response)
         response = await run_hooks(request.after_request_handlers, request, response)
         response.complete()
         return Response.already_handled if is_handled else response
-
-    async def handle_unrouted(self, request: Request) -> Response:
-        """Answer what no route does: ``OPTIONS``, 404 and 405."""
-        allowed = self.router.allowed(request.route_path)
-        if not allowed:
-            raise HTTPException(404, error_text(404))
-        if request.method != 'OPTIONS':
-            raise HTTPException(405, error_text(405), {'Allow': ', '.join(allowed)})
-        return await self.finish_error(request, Response(b'', 200, self.options_handler(request)))
 
     async def handle_error(self, request: 'Request | None', exc: Exception) -> Response:
         """Turn an exception into a response; ``request`` is ``None`` where it was malformed."""
@@ -1496,20 +1377,20 @@ class Microdot:
             if request:
                 print_exception(failure)
                 exc = failure
-            response = default_error(exc)
+            response = default_response(exc)
             response.complete()
             return response
 
     async def error_response(self, request: 'Request | None', exc: Exception) -> Response:
         """Call the most specific error handler: the innermost application first, then along the exception's MRO."""
-        apps = self.error_apps(request)
+        apps = (request.local_apps if request else ()) + (self,)
         is_http = isinstance(exc, (HTTPException, ProtocolError))
-        args = (request,) if is_http else (request, exc)
+        args: 'tuple[Any, ...]' = (request,) if is_http else (request, exc)
         for app in apps:
-            for key in [exc.status_code] if is_http else mro(type(exc)):
+            for key in exc.args[:1] if is_http else mro(type(exc)):
                 if key in app.error_handlers:
                     response = make_response(await app.error_handlers[key](*args))
-                    for name, value in exc.headers.items() if is_http else ():
+                    for name, value in exc.args[1].items() if len(exc.args) == 2 else ():
                         response.headers.setdefault(name, value)
                     return response
         if not is_http:
@@ -1517,17 +1398,13 @@ class Microdot:
             for app in apps:
                 if 500 in app.error_handlers:
                     return make_response(await app.error_handlers[500](request))
-        return default_error(exc)
+        return default_response(exc)
 
     async def finish_error(self, request: 'Request | None', response: Response) -> Response:
-        for app in self.error_apps(request):
+        for app in (request.local_apps if request else ()) + (self,):
             response = await run_hooks(app.after_error_request_handlers, request, response)
         response.complete()
         return response
-
-    def error_apps(self, request: 'Request | None') -> 'tuple[Microdot, ...]':
-        """Return the applications whose error handlers apply, innermost first."""
-        return (request.local_apps if request else ()) + (self,)
 
     async def handle_request(self, reader: 'Any', writer: 'Any') -> None:
         """Serve the requests of one connection, given as a pair of asyncio streams."""
@@ -1573,7 +1450,10 @@ class Microdot:
     def shutdown(self) -> None:
         """Stop the server: requests in flight are completed, idle connections closed. Any thread may call this."""
         for server in self.servers:
-            call_in_loop(server.loop, server.close)
+            if ON_MICROPYTHON:
+                server.close()
+            else:
+                server.loop.call_soon_threadsafe(server.close)
 
 
 async def run_hooks(hooks: 'list[Any]', request: 'Request | None', response: Response) -> Response:
@@ -1585,10 +1465,13 @@ async def run_hooks(hooks: 'list[Any]', request: 'Request | None', response: Res
     return response
 
 
-def default_error(exc: Exception) -> Response:
-    if isinstance(exc, (HTTPException, ProtocolError)):
-        return Response(exc.reason, exc.status_code, exc.headers)
-    return Response(error_text(500), 500)
+def default_response(exc: Exception) -> Response:
+    """Return the response to an exception that no error handler is for."""
+    if isinstance(exc, HTTPException):
+        return Response(exc.reason, exc.status_code)
+    status_code, headers = (exc.args + (None,))[:2] if isinstance(exc, ProtocolError) else (500, None)
+    text = 'Payload too large' if status_code == 413 else reason_phrase(status_code)
+    return Response(text[:1] + text[1:].lower(), status_code, headers)
 
 
 abort = Microdot.abort
@@ -1607,8 +1490,8 @@ class Disconnected(OSError):
 class Connection(AsyncBytesIO):
     """A connection to a client. Handlers see it as ``request.sock``, both as reader and as writer."""
 
-    #: Bytes that are read from the socket at a time.
-    read_size = 1024 if ON_MICROPYTHON else 65536
+    #: Bytes that are read from the socket at a time; a board's heap is fragmented, and needs them in one piece.
+    read_size = 256 if ON_MICROPYTHON else 65536
 
     def __init__(self, server: 'Server', reader: 'Any', writer: 'Any'):
         super().__init__()
@@ -1617,7 +1500,7 @@ class Connection(AsyncBytesIO):
         self.body: 'BodyStream | None' = None
         self._server = server
         self._reader = reader
-        self._writer = writer
+        self._writer = writer if hasattr(writer, 'awrite') or not writer else Writer(writer)
         self._task: 'Any' = None
         self._deadline: 'int | None' = None
 
@@ -1626,7 +1509,7 @@ class Connection(AsyncBytesIO):
 
     def set_limit(self, seconds: 'float | None') -> None:
         """Let what the connection waits for from now on fail with ``Disconnected`` after this time."""
-        self._deadline = None if seconds is None else self._server.deadline(seconds)
+        self._deadline = None if seconds is None else self._server.sweeps + 1 + int(seconds / Server.sweep_period)
 
     async def _wait(self, awaitable: 'Any') -> 'Any':
         """Await until the deadline. A sweep of the server cancels it then: cheaper than a timer for each."""
@@ -1647,57 +1530,53 @@ class Connection(AsyncBytesIO):
 
     async def _fill(self) -> bool:
         data = await self._wait(self._reader.read(self.read_size))
-        self._feed(data)
+        self.data += data
         return bool(data)
 
     async def read_head(self) -> bytes:
         """Return a header block with its empty line, ``b''`` where the connection ends before one begins."""
         self.is_busy = False
         self.body = None
+        had = -1
         while True:
-            while self._data[self._pos:self._pos + 2] == b'\r\n':  # RFC 9112 section 2.2
-                self._pos += 2
-            data = self._data[self._pos:]
-            end = find_head_end(data)
-            check_head_size(data, end)
+            while self.data[:2] == b'\r\n':  # RFC 9112 section 2.2
+                self._take(2)
+            end = find_head_end(self.data)
             if end:
                 self.is_busy = True
                 return self._take(end)
-            if not data:
-                self.set_limit(self.app.keep_alive_timeout)
+            if had <= 0:  # idle, and from the first byte on
+                self.set_limit(self.app.header_timeout if self.data else self.app.keep_alive_timeout)
+            had = len(self.data)
             try:
                 is_open = await self._fill()
             except Disconnected as exc:
                 if exc.args[0] != TIMED_OUT:
                     raise
-                if data:
+                if had:
                     raise ProtocolError(408) from None
                 is_open = False
             if not is_open:
-                if data:
-                    raise ProtocolError()
+                if had:
+                    raise ProtocolError(400)
                 return b''
-            if not data:
-                self.set_limit(self.app.header_timeout)
 
     async def awrite(self, data: bytes) -> None:
         """Send all of ``data``; ``Disconnected`` if the client is gone or does not read."""
         view = memoryview(data)
         for start in range(0, len(data), 65536):
             self.set_limit(self.app.write_timeout)
-            await self._wait(write_stream(self._writer, view[start:start + 65536]))
+            await self._wait(self._writer.awrite(view[start:start + 65536]))
 
     async def aclose(self) -> None:
         self.set_limit(self.app.linger_timeout)
-        try:
-            await self._wait(close_stream(self._writer))
-        except Disconnected:
-            abort_stream(self._writer)
+        await self._wait(self._writer.aclose())
 
     async def linger(self) -> None:
         """Let the client read the response: a socket closed with unread input is reset (RFC 9112 section 9.6)."""
         self.is_busy = False
-        end_stream(self._writer)
+        if hasattr(self._writer, 'end'):
+            self._writer.end()
         self.set_limit(self.app.linger_timeout)
         left = self.app.linger_bytes
         while left > 0:
@@ -1713,20 +1592,20 @@ class Connection(AsyncBytesIO):
     async def serve(self) -> None:
         """Serve one request after the other until either side closes the connection."""
         self._task = asyncio.current_task()
-        has_room = self._server.add(self)
         try:
-            if not has_room:
+            if self._server.add(self):
+                while await self.serve_request():
+                    pass
+            else:
                 await self.respond(None, await self.app.handle_error(None, ProtocolError(503)))
-            while has_room and await self.serve_request():
-                pass
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Disconnected, ProtocolError):
             uncancel()
-        except Disconnected:
-            pass
         except Exception as exc:  # the body of a response failed; the client can tell because its end is missing
             print_exception(exc)
         try:
             await self.aclose()
+        except Disconnected:
+            pass
         finally:
             self._server.remove(self)
 
@@ -1744,29 +1623,29 @@ class Connection(AsyncBytesIO):
 
     async def respond(self, request: 'Request | None', response: Response) -> bool:
         """Send a response. Returns whether there can be another request."""
-        is_kept = request is not None and self.can_keep(request, response)
+        version = '1.1'
+        headers = response.headers
+        body = self.body
+        is_kept = is_head = False
+        if request:
+            version = request.http_version
+            is_head = request.method == 'HEAD'
+            is_kept = (keep_alive(version, request.headers) and keep_alive('1.1', headers) and not request.refusal
+                       and not self._server.is_closing and response.status_code not in (413, 414)
+                       and (not body or body.can_drain())
+                       and (version == '1.1' or 'Content-Length' in headers or response.is_bodyless()))
         extra = date_header()
-        if 'Connection' not in response.headers and (not is_kept or request.http_version == '1.0'):
+        if 'Connection' not in headers and (not is_kept or version == '1.0'):
             extra += 'Connection: keep-alive\r\n' if is_kept else 'Connection: close\r\n'
-        await response.send(self, request.http_version if request else '1.1', extra,
-                            request is not None and request.method == 'HEAD')
+        await response.send(self, version, extra, is_head)
         if self.app.debug and request:
             print(request.method, request.url, response.status_code)
         if is_kept:
-            while self.body and await self.body.read(self.read_size):
+            while body and await body.read(self.read_size):
                 pass
-        elif not request or self.buffered() or (self.body and not self.body.is_ended()):
+        elif not request or self.data or (body and body.left):
             await self.linger()
         return is_kept
-
-    def can_keep(self, request: Request, response: Response) -> bool:
-        """Tell whether the connection stays open after this response."""
-        headers = response.headers
-        return (keep_alive(request.http_version, request.headers) and not request.refusal
-                and not self._server.is_closing and response.status_code not in (413, 414)
-                and 'close' not in tokens(headers.get('Connection', ''))
-                and (not self.body or self.body.can_drain())
-                and (request.http_version == '1.1' or 'Content-Length' in headers or response.is_bodyless()))
 
 
 class Server:
@@ -1780,9 +1659,9 @@ class Server:
         self.scheme = 'http'
         self.connections: 'list[Connection]' = []  # the oldest first
         self.waits: 'dict[Any, int | None]' = {}  # task: the sweep that ends its waiting
+        self.sweeps = 0
         self.is_closing = False
         self.loop: 'Any' = None
-        self._sweeps = 0
         self._server: 'Any' = None
         self._sweeper: 'Any' = None
         self._closed = asyncio.Event()
@@ -1792,8 +1671,9 @@ class Server:
         if ssl:
             self.scheme = 'https'
         self.loop = asyncio.get_event_loop()
-        self._server = await listen(self.accept, host, port, ssl)
-        self._sweeper = asyncio.create_task(self.sweep())
+        self._server = await listen(lambda reader, writer: Connection(self, reader, writer).serve(), host, port,
+                                    ssl=ssl)
+        self._sweeper = asyncio.create_task(self._sweep())
         self.app.servers.append(self)
 
     async def serve_forever(self) -> None:
@@ -1801,7 +1681,7 @@ class Server:
         try:
             if not ON_MICROPYTHON:
                 await self._server.start_serving()
-            await self._closed.wait()
+            await self.wait_closed()
         except asyncio.CancelledError:
             self.close()
             for connection in self.connections:
@@ -1822,18 +1702,14 @@ class Server:
         """Wait until all connections are closed."""
         await self._closed.wait()
 
-    async def accept(self, reader: 'Any', writer: 'Any') -> None:
-        await Connection(self, reader, writer).serve()
-
     def add(self, connection: Connection) -> bool:
         """Take in a connection; ``False`` if there is no room for it."""
         has_room = len(self.connections) < self.app.max_connections
-        if not has_room:
-            for other in self.connections:
-                if not other.is_busy:
-                    other.end()
-                    has_room = True
-                    break
+        for other in self.connections if not has_room else ():
+            if not other.is_busy:
+                other.end()
+                has_room = True
+                break
         self.connections.append(connection)
         return has_room and not self.is_closing
 
@@ -1847,15 +1723,12 @@ class Server:
             self.app.servers.remove(self)
             self._closed.set()
 
-    def deadline(self, seconds: float) -> int:
-        return self._sweeps + 1 + int(seconds / self.sweep_period)
-
-    async def sweep(self) -> None:
+    async def _sweep(self) -> None:
         """Cancel the tasks whose time is over, again and again."""
         while True:
             await asyncio.sleep(self.sweep_period)
-            self._sweeps += 1
+            self.sweeps += 1
             for task, deadline in list(self.waits.items()):
-                if deadline is not None and EXPIRED < deadline <= self._sweeps:
+                if deadline is not None and EXPIRED < deadline <= self.sweeps:
                     self.waits[task] = EXPIRED
                     task.cancel()

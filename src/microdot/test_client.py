@@ -25,7 +25,7 @@ class MemoryWriter(AsyncBytesIO):
 
     def getvalue(self) -> bytes:
         """Return everything that was written."""
-        return self._data
+        return self.data
 
 
 class TestResponse:
