@@ -21,26 +21,17 @@ if False:  # TYPE_CHECKING: MicroPython has no typing module, and drops this blo
 # ---------------------------------------------------------------------------------------------------------------
 
 try:
-    import signal
-    import traceback
-    from http import HTTPStatus
-    from inspect import iscoroutine, iscoroutinefunction
+    from inspect import iscoroutine as iscoroutine
+    from inspect import iscoroutinefunction
+    from traceback import print_exception
 
     ON_MICROPYTHON = False
     run_sync = asyncio.to_thread
-    _date = [0, '']
+    mro = type.mro
+    date_cache: 'list[Any]' = [0, '']
 
     def is_async(f: 'Callable[..., Any]') -> bool:
-        return iscoroutinefunction(f) or iscoroutinefunction(getattr(f, '__call__', None))
-
-    def more_reasons(status_code: int) -> str:
-        return HTTPStatus(status_code).phrase if status_code in list(HTTPStatus) else ''
-
-    def print_exception(exc: BaseException) -> None:
-        traceback.print_exception(type(exc), exc, exc.__traceback__)
-
-    def mro(cls: type) -> 'list[type]':
-        return cls.mro()
+        return iscoroutinefunction(f) or iscoroutinefunction(f.__call__)
 
     def uncancel() -> None:
         """Take back the cancellation of the current task, so that its caller's asyncio.timeout() still works."""
@@ -49,87 +40,71 @@ try:
             task.uncancel()
 
     def http_date(t: 'Any') -> str:
-        """Format a UTC time tuple as an IMF-fixdate (RFC 9110 section 5.6.7), whatever the locale is."""
-        return '%s, %02d %s %d %02d:%02d:%02d GMT' % (
-            'MonTueWedThuFriSatSun'[3 * t[6]:3 * t[6] + 3], t[2],
-            'JanFebMarAprMayJunJulAugSepOctNovDec'[3 * t[1] - 3:3 * t[1]], t[0], t[3], t[4], t[5])
+        """Format a UTC time tuple as an IMF-fixdate (RFC 9110 section 5.6.7); asctime() knows no locale."""
+        weekday, month, _, clock, year = time.asctime(t).split()
+        return '%s, %02d %s %s %s GMT' % (weekday, t[2], month, year, clock)
 
     def date_header() -> str:
         now = int(time.time())
-        if now != _date[0]:
-            _date[:] = now, 'Date: ' + http_date(time.gmtime(now)) + '\r\n'
-        return _date[1]
-
-    def on_interrupt(callback: 'Callable[[], None]') -> None:
-        """Call back at the first Ctrl-C, where that is possible; another one interrupts as usual."""
-        loop = asyncio.get_running_loop()
-
-        def interrupt() -> None:
-            loop.remove_signal_handler(signal.SIGINT)
-            callback()
-
-        try:
-            loop.add_signal_handler(signal.SIGINT, interrupt)
-        except (NotImplementedError, ValueError, RuntimeError):  # Windows; not the main thread
-            pass
+        if now != date_cache[0]:
+            date_cache[:] = now, 'Date: ' + http_date(time.gmtime(now)) + '\r\n'
+        return date_cache[1]  # type: ignore[no-any-return]
 
     class Writer:
         """Gives asyncio's ``StreamWriter`` the methods that a stream of MicroPython has."""
 
         def __init__(self, writer: 'Any'):
             self.writer = writer
-            self.transport = writer.transport
             self.get_extra_info = writer.get_extra_info
-            self.transport.set_write_buffer_limits(0)  # what awrite() waited for is sent, not buffered
 
         async def awrite(self, data: 'bytes | memoryview') -> None:
             self.writer.write(data)
             await self.writer.drain()
 
         def end(self) -> None:
-            if self.writer.can_write_eof():
+            try:
                 self.writer.write_eof()
+            except NotImplementedError:  # TLS
+                pass
 
         async def aclose(self) -> None:
             self.writer.close()
             try:
                 await self.writer.wait_closed()
             finally:
-                self.transport.abort()
+                self.writer.transport.abort()
 
-    async def listen(accept: 'Any', host: str, port: int, ssl: 'Any' = None) -> 'Any':
-        return await asyncio.start_server(accept, host, port, ssl=ssl, start_serving=False)
+    async def listen(f: 'Any', host: str, port: int, ssl: 'Any' = None) -> 'Any':
+        return await asyncio.start_server(f, host, port, ssl=ssl, start_serving=False)
 
 except ImportError:  # MicroPython
     ON_MICROPYTHON = True
-    print_exception = sys.print_exception
-    listen = asyncio.start_server
+    print_exception = sys.print_exception  # type: ignore[attr-defined]
+    listen = asyncio.start_server  # type: ignore[assignment]
 
-    def iscoroutine(coro: 'Any') -> bool:
-        return hasattr(coro, 'send') and hasattr(coro, 'throw')
+    def iscoroutine(f: 'Any') -> bool:  # type: ignore[misc]
+        return hasattr(f, 'send') and hasattr(f, 'throw')
 
-    async def run_sync(f: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> 'Any':
+    async def run_sync(f: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> 'Any':  # type: ignore[misc]
         return f(*args, **kwargs)
 
     def is_async(f: 'Callable[..., Any]') -> bool:
         return type(f) is type(run_sync)  # both are bytecode of "async def", unless wrapped in a closure
 
-    def mro(cls: type) -> 'list[type]':
+    def mro(cls: type) -> 'list[type]':  # type: ignore[misc]
         classes = [cls]
         for base in cls.__bases__:
             classes += mro(base)
         return classes
 
-    def nothing(*args: 'Any') -> str:
+    def uncancel() -> str:  # type: ignore[misc]
         return ''
 
-    uncancel = on_interrupt = more_reasons = nothing
-    date_header = nothing  # a board's clock is rarely set (RFC 9110 section 6.6.1: no Date without a clock)
+    date_header = uncancel  # type: ignore[assignment] # a board's clock is rarely set (RFC 9110 section 6.6.1: no Date without a clock)
 
 #: Errors of broken connections on Linux, BSD and lwIP. The server never logs them, whatever their number.
 MUTED_SOCKET_ERRORS = [32, 54, 103, 104, 107, 110, 113, 128]
 TIMED_OUT = 110  # ETIMEDOUT
-EXPIRED = -1
 
 
 def prepare(f: 'Callable[..., Any]') -> 'Callable[..., Awaitable[Any]]':
@@ -162,7 +137,7 @@ async def invoke_handler(handler: 'Callable[..., Any]', *args: 'Any', **kwargs: 
 # Containers
 # ---------------------------------------------------------------------------------------------------------------
 
-class NoCaseDict(dict):
+class NoCaseDict(dict):  # type: ignore[type-arg]
     """A dictionary whose keys compare without case; the first spelling of a key is kept."""
 
     def __init__(self, initial_dict: 'dict[str, Any] | None' = None):
@@ -185,11 +160,11 @@ class NoCaseDict(dict):
     def __contains__(self, key: 'Any') -> bool:
         return super().get(self._spell(key), self) is not self
 
-    def __eq__(self, other: 'Any') -> bool:
-        if len(self) != len(other):
+    def __eq__(self, other_dict: 'Any') -> bool:
+        if not isinstance(other_dict, dict) or len(self) != len(other_dict):
             return False
-        for key in other:
-            if key not in self or self[key] != other[key]:
+        for key in other_dict:
+            if key not in self or self[key] != other_dict[key]:
                 return False
         return True
 
@@ -207,12 +182,14 @@ class NoCaseDict(dict):
     def copy(self) -> 'NoCaseDict':
         return NoCaseDict(self)
 
-    def update(self, other_dict: 'dict[str, Any]') -> None:
-        for key, value in other_dict.items():
-            self[key] = value
+    def update(self, other_dict: 'Any' = (), **kwargs: 'Any') -> None:  # type: ignore[override]
+        pairs: 'Any'
+        for pairs in (other_dict, kwargs):
+            for key, value in pairs.items() if hasattr(pairs, 'items') else pairs:
+                self[key] = value
 
 
-class MultiDict(dict):
+class MultiDict(dict):  # type: ignore[type-arg]
     """A dictionary that keeps every value that is assigned to a key; reading gives the first."""
 
     def __init__(self, initial_dict: 'dict[str, Any] | None' = None):
@@ -237,7 +214,7 @@ class MultiDict(dict):
     def getlist(self, key: str, type: 'Callable[[Any], Any] | None' = None) -> 'list[Any]':
         """Return all values, each converted by ``type`` if that is given."""
         values = super().get(key, [])
-        return [type(value) for value in values] if type else values
+        return list(map(type, values)) if type else values
 
 
 class AsyncBytesIO:
@@ -304,8 +281,11 @@ REASONS = '''
 200 OK
 201 Created
 202 Accepted
+203 Non-Authoritative Information
 204 No Content
+205 Reset Content
 206 Partial Content
+300 Multiple Choices
 301 Moved Permanently
 302 Found
 303 See Other
@@ -314,23 +294,33 @@ REASONS = '''
 308 Permanent Redirect
 400 Bad Request
 401 Unauthorized
+402 Payment Required
 403 Forbidden
 404 Not Found
 405 Method Not Allowed
+406 Not Acceptable
 408 Request Timeout
 409 Conflict
+410 Gone
+411 Length Required
+412 Precondition Failed
 413 Content Too Large
 414 URI Too Long
 415 Unsupported Media Type
 416 Range Not Satisfiable
 417 Expectation Failed
+421 Misdirected Request
 422 Unprocessable Content
 426 Upgrade Required
+428 Precondition Required
 429 Too Many Requests
 431 Request Header Fields Too Large
+451 Unavailable For Legal Reasons
 500 Internal Server Error
 501 Not Implemented
+502 Bad Gateway
 503 Service Unavailable
+504 Gateway Timeout
 505 HTTP Version Not Supported
 '''
 
@@ -338,9 +328,6 @@ REASONS = '''
 NOT_TOKEN = re.compile("[^-!#$%&'*+.^_`|~0-9A-Za-z]")  # RFC 9110 section 5.6.2
 NOT_TEXT = re.compile(b'[^\t -~\x80-\xff]')  # RFC 9110 section 5.5: a field value has no control characters
 NOT_TARGET = re.compile('[^!"$-~]')  # RFC 9112 section 3.2: printable ASCII, and never a fragment
-RESERVED = re.compile('[^-._~0-9A-Za-z]')  # RFC 3986 section 2.3
-NOT_DIGIT = re.compile('[^0-9]')
-NOT_HEX = re.compile(b'[^0-9A-Fa-f]')
 HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+?\]|[-.~!$&'()*+,;=%_0-9A-Za-z]*?)(:[0-9]*?)?$")  # RFC 9110 section 7.2
 
 
@@ -359,9 +346,7 @@ class ProtocolError(ValueError):
 
 def reason_phrase(status_code: int) -> str:
     start = REASONS.find('\n%d ' % status_code)
-    if start >= 0:
-        return REASONS[start + 5:REASONS.find('\n', start + 1)]
-    return more_reasons(status_code)
+    return REASONS[start + 5:REASONS.find('\n', start + 1)] if start >= 0 else ''
 
 
 def decode(data: bytes) -> str:
@@ -395,8 +380,11 @@ def urlencode(s: str) -> str:
     """Encode a name or value for a form or query string; :func:`urldecode` is the inverse."""
     text = ''
     for byte in s.encode():
-        is_plain = byte < 127 and not RESERVED.search(chr(byte))
-        text += chr(byte) if is_plain else '+' if byte == 32 else '%%%02X' % byte
+        char = chr(byte)
+        if char in '-._~' or byte < 127 and (char.isalpha() or char.isdigit()):  # RFC 3986 section 2.3
+            text += char
+        else:
+            text += '+' if char == ' ' else '%%%02X' % byte
     return text
 
 
@@ -464,8 +452,14 @@ def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
         headers[name] = value
     host = headers.get('Host', '' if version == '1.0' else ' ')
     authority = host
-    if target[0] not in '/*':
-        target, authority = split_absolute(target)
+    if target[0] not in '/*':  # absolute form (RFC 9112 section 3.2.2)
+        scheme, _, rest = target.partition('://')
+        authority = rest.partition('/')[0].partition('?')[0]
+        target = rest[len(authority):]
+        if target[:1] != '/':
+            target = '/' + target
+        if scheme.lower() not in ('http', 'https') or not authority:
+            raise ProtocolError(400)
         headers['Host'] = authority
     if not HOST.match(host) or not HOST.match(authority):
         raise ProtocolError(400)
@@ -482,22 +476,11 @@ def parse_request_line(line: str) -> 'tuple[str, str, str]':
     method, target, version = parts
     if version not in ('HTTP/1.1', 'HTTP/1.0'):
         major, dot, minor = version[5:].partition('.')
-        is_version = version[:5] == 'HTTP/' and len(version) == 8 and dot and not NOT_DIGIT.search(major + minor)
+        is_version = version[:5] == 'HTTP/' and len(version) == 8 and dot and (major + minor).encode().isdigit()
         raise ProtocolError(505 if is_version and major != '1' else 400)
     if target[:1] != '/' and target[:4].lower() != 'http' and not (target == '*' and method == 'OPTIONS'):
         raise ProtocolError(400)
     return method, target, version[5:]
-
-
-def split_absolute(target: str) -> 'tuple[str, str]':
-    """Split a target in absolute form (RFC 9112 section 3.2.2) into origin form and authority."""
-    scheme, mark, rest = target.partition('://')
-    if not mark or scheme.lower() not in ('http', 'https') or rest[:1] in '/?':
-        raise ProtocolError(400)
-    ends = [i for i in (rest.find('/'), rest.find('?')) if i >= 0]
-    end = min(ends) if ends else len(rest)
-    path = rest[end:]
-    return path if path[:1] == '/' else '/' + path, rest[:end]
 
 
 def body_framing(version: str, headers: NoCaseDict) -> 'tuple[int, bool]':
@@ -521,7 +504,7 @@ def body_framing(version: str, headers: NoCaseDict) -> 'tuple[int, bool]':
         return 0, False
     lengths = tokens(length)
     length = lengths[0]
-    if lengths.count(length) != len(lengths) or not length or NOT_DIGIT.search(length):
+    if lengths.count(length) != len(lengths) or not length.encode().isdigit():  # of bytes: ASCII digits only
         raise ProtocolError(400)
     if len(length) > 18:  # no body is that long, and int() of thousands of digits is slow
         raise ProtocolError(413)
@@ -540,9 +523,9 @@ class ChunkedDecoder:
     def __init__(self) -> None:
         self.data = b''  #: bytes not decoded yet; when the body is ``done``, what follows it
         self.done = False
-        self._left = 0  # bytes of the current chunk that are still to come
-        self._state = 0  # of the next line: 0 is a chunk size, 1 the end of a chunk, 2 a trailer
-        self._overhead = 0  # bytes of extensions and trailers, bounded by Request.max_header_size
+        self.left = 0  # bytes of the current chunk that are still to come
+        self.state = 0  # of the next line: 0 is a chunk size, 1 the end of a chunk, 2 a trailer
+        self.count = 0  # bytes of extensions and trailers, bounded by Request.max_header_size
 
     def feed(self, data: bytes) -> bytes:
         """Take more bytes from the wire, return what they add to the body; ``ProtocolError`` if malformed."""
@@ -550,13 +533,13 @@ class ChunkedDecoder:
         body = []
         pos = 0
         while not self.done:
-            if self._left:
-                part = data[pos:pos + self._left]
+            if self.left:
+                part = data[pos:pos + self.left]
                 if not part:
                     break
                 body.append(part)
                 pos += len(part)
-                self._left -= len(part)
+                self.left -= len(part)
                 continue
             end = data.find(b'\n', pos)
             if end < 0:
@@ -571,22 +554,26 @@ class ChunkedDecoder:
         return b''.join(body)
 
     def _parse_line(self, line: bytes) -> None:
-        if self._state == 0:
+        if self.state == 0:
             size, _, line = line.partition(b';')  # leaves the extensions
-            if not 0 < len(size) < 16 or NOT_HEX.search(size):
-                raise ProtocolError(400)
-            self._left = int(size, 16)
-            self._state = 1 if self._left else 2
-        elif self._state == 1:
+            try:
+                if len(size) > 15:
+                    raise ValueError
+                unhexlify(size if len(size) % 2 == 0 else b'0' + size)  # stricter than int()
+                self.left = int(size, 16)
+            except ValueError:
+                raise ProtocolError(400) from None
+            self.state = 1 if self.left else 2
+        elif self.state == 1:
             if line:
                 raise ProtocolError(400)
-            self._state = 0
+            self.state = 0
         elif line:
             parse_field(decode(line))
         else:
             self.done = True
-        self._overhead += len(line)
-        if self._overhead > Request.max_header_size:
+        self.count += len(line)
+        if self.count > Request.max_header_size:
             raise ProtocolError(431)
 
 
@@ -618,35 +605,20 @@ class BodyStream(AsyncBytesIO):
 
     def __init__(self, connection: 'Connection', length: int, expects: bool):
         super().__init__()
-        self._connection = connection
+        self.connection = connection
         self._decoder = ChunkedDecoder() if length < 0 else None
         self.left = length  # bytes to come; negative while a chunked body has not ended
-        self._expects = expects
-        self._received = 0
-
-    def can_drain(self) -> bool:
-        """Tell whether what is left of the body is worth reading to keep the connection alive."""
-        return not self.left or (not self._expects and 0 < self.left <= Request.max_body_length)
-
-    async def load(self) -> 'bytes | None':
-        """Return the whole body if it may be held in memory; else it stays in the stream."""
-        limit = Request.max_body_length
-        if self.left > Request.max_content_length:
-            raise ProtocolError(413)
-        if self.left <= limit:
-            while len(self.data) <= limit:
-                if not await self._fill():
-                    return await self.read()
-        return None
+        self.expects = expects
+        self.count = 0  # bytes of the body so far
 
     async def _fill(self) -> bool:
-        connection = self._connection
+        connection = self.connection
         data = b''
         while self.left and not data:
             left = self.left
             self.left = -1  # until all goes well
-            if self._expects:
-                self._expects = False
+            if self.expects:
+                self.expects = False
                 await connection.awrite(b'HTTP/1.1 100 Continue\r\n\r\n')
             connection.set_limit(connection.app.body_timeout)
             try:
@@ -657,20 +629,16 @@ class BodyStream(AsyncBytesIO):
                 raise ProtocolError(400)
             if not self._decoder:
                 self.left = left - len(data)
-            else:
-                data = self._decode(data)
+                continue
+            data = self._decoder.feed(data)
+            self.count += len(data)
+            if self.count > Request.max_content_length:
+                raise ProtocolError(413)
+            if self._decoder.done:
+                self.left = 0
+                connection.data = self._decoder.data + connection.data
         self.data += data
         return bool(data)
-
-    def _decode(self, data: bytes) -> bytes:
-        data = self._decoder.feed(data)
-        self._received += len(data)
-        if self._received > Request.max_content_length:
-            raise ProtocolError(413)
-        if self._decoder.done:
-            self.left = 0
-            self._connection.data = self._decoder.data + self._connection.data
-        return data
 
 
 class Request:
@@ -696,7 +664,17 @@ class Request:
     #: Largest number of header lines (else 431).
     max_headers = 32 if ON_MICROPYTHON else 100
 
+    # Defaults are here and not in __init__(), because each attribute of an object costs a board memory
+    body = b''
+    files: 'Any' = None
+    sock: 'Any' = None
+    url_prefix = ''
+    subapp: 'Microdot | None' = None
+    scheme = 'http'
+    route: 'Callable[..., Any] | None' = None
+    refusal: 'Exception | None' = None
     local_apps: 'tuple[Microdot, ...]' = ()
+    after_request_handlers: 'tuple[Callable[..., Any], ...]' = ()
     args: 'MultiDict'
     cookies: 'dict[str, str]'
     json: 'Any'
@@ -719,21 +697,23 @@ class Request:
         path, mark, query = url.partition('?')
         self.path = percent_decode(path)
         self.query_string = query if mark else None
-        self.route_path = route_path(path)
+        self.raw_path = path
         self.http_version = http_version
         self.headers = headers
         self.content_type = headers.get('Content-Type')
-        self.body = body or b''
-        self.sock = sock
-        self.url_prefix = url_prefix
-        self.subapp = subapp
-        self.scheme = scheme or 'http'
-        self.route = route
-        self.files = None
-        self.refusal: 'Exception | None' = None
-        self.after_request_handlers: 'list[Callable[..., Any]]' = []
+        if body:
+            self.body = body
         if stream:
             self.stream = stream
+        if url_prefix:
+            self.url_prefix = url_prefix
+        if subapp:
+            self.subapp = subapp
+        if scheme:
+            self.scheme = scheme
+        if route:
+            self.route = route
+        self.sock = sock
 
     def __getattr__(self, name: str) -> 'Any':
         """Compute what is derived when it is first used; from then on it is an ordinary attribute."""
@@ -749,23 +729,19 @@ class Request:
         elif name == 'g':
             value = Request.G()
         elif name in ('json', 'form'):
-            value = self._parse_body(name)
+            kind = (self.content_type or '').partition(';')[0].strip().lower()
+            if name == 'form':
+                if kind == 'application/x-www-form-urlencoded':
+                    value = parse_pairs(decode(self.body), '&', MultiDict(), urldecode)
+            elif kind == 'application/json' or kind[-5:] == '+json':
+                try:
+                    value = json.loads(self.body.decode())
+                except ValueError:
+                    raise ProtocolError(400) from None
         else:
             raise AttributeError(name)
         setattr(self, name, value)
         return value
-
-    def _parse_body(self, name: str) -> 'Any':
-        kind = (self.content_type or '').partition(';')[0].strip().lower()
-        if name == 'form':
-            if kind == 'application/x-www-form-urlencoded':
-                return parse_pairs(decode(self.body), '&', MultiDict(), urldecode)
-        elif kind == 'application/json' or kind[-5:] == '+json':
-            try:
-                return json.loads(self.body.decode())
-            except ValueError:
-                raise ProtocolError(400) from None
-        return None
 
     @staticmethod
     async def create(app: 'Microdot', client_reader: 'Any', client_writer: 'Any', client_addr: 'tuple[str, int]',
@@ -776,31 +752,42 @@ class Request:
         a header block that is malformed or over a limit.
 
         """
-        connection = client_reader
-        if not isinstance(connection, Connection):
-            connection = Connection(Server(app), client_reader, client_writer)
+        connection = Connection(Server(app), client_reader, client_writer)
         head = await connection.read_head()
-        if not head:
-            return None
+        return await Request.parse(connection, head, client_addr, scheme) if head else None
+
+    @staticmethod
+    async def parse(connection: 'Connection', head: bytes, client_addr: 'Any' = None,
+                    scheme: 'str | None' = None) -> 'Request':
+        """Make a request of a header block and what follows it on a connection."""
         method, target, version, headers = parse_head(head)
         length, expects = body_framing(version, headers)
-        request = Request(app, client_addr, method, target, version, headers, sock=(connection, connection),
-                          scheme=scheme)
+        request = Request(connection.app, client_addr or connection.get_extra_info('peername'), method, target, version,
+                          headers, sock=(connection, connection), scheme=scheme or connection.server.scheme)
         if length:
-            connection.body = BodyStream(connection, length, expects)
-            try:
-                body = await connection.body.load()
-                if body is None:
-                    request.stream = connection.body
-                else:
-                    request.body = body
-            except ProtocolError as exc:
-                request.refusal = exc
+            connection.body = body = BodyStream(connection, length, expects)
+            if length > Request.max_content_length:
+                request.refusal = ProtocolError(413)
+            elif length <= Request.max_body_length:
+                await request.load(body)
+            else:
+                request.stream = body
         return request
+
+    async def load(self, body: BodyStream) -> None:
+        """Move the body to ``body`` if it is small enough to be held in memory."""
+        try:
+            while len(body.data) <= Request.max_body_length:
+                if not await body._fill():
+                    self.body = await body.read()
+                    return
+            self.stream = body
+        except ProtocolError as exc:
+            self.refusal = exc
 
     def after_request(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
         """Register ``f(request, response)`` to run after this request, when all other handlers have run."""
-        self.after_request_handlers.append(prepare(f))
+        self.after_request_handlers += (prepare(f),)
         return f
 
 
@@ -832,14 +819,12 @@ class Response:
         'css': 'text/css',
         'gif': 'image/gif',
         'html': 'text/html',
-        'ico': 'image/x-icon',
         'jpg': 'image/jpeg',
         'js': 'application/javascript',
         'json': 'application/json',
         'png': 'image/png',
         'svg': 'image/svg+xml',
         'txt': 'text/plain',
-        'webp': 'image/webp',
     }
     #: Bytes of a file that are read and sent at a time.
     send_file_buffer_size = 1024 if ON_MICROPYTHON else 65536
@@ -848,7 +833,7 @@ class Response:
     #: ``max_age`` of :meth:`send_file` where none is given, in seconds.
     default_send_file_max_age: 'int | None' = None
     #: Returned by handlers that answered on the socket themselves.
-    already_handled: 'Response'
+    already_handled: 'Any' = object()
 
     def __init__(self, body: 'Any' = b'', status_code: int = 200, headers: 'dict[str, Any] | None' = None,
                  reason: 'str | None' = None):
@@ -1019,8 +1004,8 @@ class BodyIterator:
             body = iter((body,))
         elif not hasattr(body, 'read') and not hasattr(body, '__anext__'):
             body = iter(body)
-        self._body = body
-        self._read_size = read_size
+        self.body = body
+        self.read_size = read_size
 
     def __aiter__(self) -> 'BodyIterator':
         return self
@@ -1028,23 +1013,20 @@ class BodyIterator:
     async def __anext__(self) -> bytes:
         data: 'Any' = b''
         while not data:  # an empty chunk would end a chunked body
-            if hasattr(self._body, '__anext__'):
-                data = await self._body.__anext__()
-            elif hasattr(self._body, 'read'):
-                data = self._body.read(self._read_size)
+            if hasattr(self.body, '__anext__'):
+                data = await self.body.__anext__()
+            elif hasattr(self.body, 'read'):
+                data = self.body.read(self.read_size)
                 if iscoroutine(data):
                     data = await data
                 if not data:
                     raise StopAsyncIteration
             else:
                 try:
-                    data = next(self._body)
+                    data = next(self.body)
                 except StopIteration:
                     raise StopAsyncIteration from None
         return data.encode() if isinstance(data, str) else data
-
-
-Response.already_handled = Response()
 
 
 def make_response(value: 'Any') -> Response:
@@ -1136,10 +1118,7 @@ class URLPattern:
 
     def match(self, path: str) -> 'dict[str, Any] | None':
         """Return the arguments in a path (still percent-encoded), ``None`` if it does not match."""
-        return self.match_decoded(route_path(path))
-
-    def match_decoded(self, path: str) -> 'dict[str, Any] | None':
-        """The same for what :func:`route_path` returned."""
+        path = route_path(path)
         if self.is_static:
             return {} if path == self.prefix else None
         if not self._regex:
@@ -1182,9 +1161,8 @@ class Microdot:
 
     def __init__(self) -> None:
         self.routes: 'list[tuple[Any, ...]]' = []  # the arguments of add_route()
-        self._static: 'dict[str, list[int]]' = {}  # numbers of routes, by their path
-        self._dynamic: 'dict[str, list[int]]' = {}  # the others, by the path up to the last slash before the first "<"
-        self._longest = 0  # of the keys of _dynamic
+        self._index: 'dict[str, list[int]]' = {}  # numbers of routes by URLPattern.prefix
+        self._longest = 0  # of the prefixes
         self.before_request_handlers: 'list[Any]' = []
         self.after_request_handlers: 'list[Any]' = []
         self.after_error_request_handlers: 'list[Any]' = []
@@ -1284,9 +1262,8 @@ class Microdot:
         :param local_apps: sub-applications whose hooks are for their own routes only, innermost first.
 
         """
-        index = self._static if pattern.is_static else self._dynamic
-        index.setdefault(pattern.prefix, []).append(len(self.routes))
-        self._longest = max(self._longest, 0 if pattern.is_static else len(pattern.prefix))
+        self._index.setdefault(pattern.prefix, []).append(len(self.routes))
+        self._longest = max(self._longest, len(pattern.prefix))
         self.routes.append((pattern, methods, handler, call, url_prefix, subapp, local_apps))
 
     def candidates(self, path: str) -> 'Iterator[int]':
@@ -1295,19 +1272,19 @@ class Microdot:
         Routes are found by their literal text, so that it does not matter how many there are.
 
         """
-        yield from range(len(self.routes)) if path == '*' else self._static.get(path, ())
-        slash = path.find('/')
-        while 0 <= slash < self._longest:
-            yield from self._dynamic.get(path[:slash + 1], ())
-            slash = path.find('/', slash + 1)
+        yield from range(len(self.routes)) if path == '*' else self._index.get(path, ())
+        end = path.find('/') + 1
+        while 0 < end < len(path) and end <= self._longest:
+            yield from self._index.get(path[:end], ())
+            end = path.find('/', end) + 1
 
     def find_route(self, request: Request) -> 'tuple[int, dict[str, Any]]':
         """Return the number of the first route that matches (-1 if there is none) and the arguments in the path."""
         first = -1
         args: 'dict[str, Any]' = {}
-        for number in self.candidates(request.route_path):
+        for number in self.candidates(route_path(request.raw_path)):
             if request.method in self.routes[number][1] and (first < 0 or number < first):
-                found = self.routes[number][0].match_decoded(request.route_path)
+                found = self.routes[number][0].match(request.raw_path)
                 if found is not None:
                     first = number
                     args = found
@@ -1316,9 +1293,9 @@ class Microdot:
     def default_options_handler(self, request: Request) -> 'dict[str, str]':
         """Return the headers of an automatic response to ``OPTIONS``: the methods of all routes that match."""
         methods: 'list[str]' = []
-        for number in self.candidates(request.route_path):
+        for number in self.candidates(route_path(request.raw_path)):
             pattern = self.routes[number][0]
-            if request.path == '*' or pattern.match_decoded(request.route_path) is not None:
+            if request.path == '*' or pattern.match(request.raw_path) is not None:
                 for method in self.routes[number][1] + ['OPTIONS']:
                     if method not in methods:
                         methods.append(method)
@@ -1352,7 +1329,10 @@ class Microdot:
     async def handle(self, request: Request, number: int, args: 'dict[str, Any]') -> Response:
         """Run the handler of a route, and the hooks around it."""
         route = self.routes[number]
-        request.route, call, request.url_prefix, request.subapp, request.local_apps = route[2:]
+        request.route, call, url_prefix, subapp, request.local_apps = route[2:]
+        if subapp:
+            request.url_prefix = url_prefix
+            request.subapp = subapp
         apps = request.local_apps + (self,)
         value = None
         for app in reversed(apps):
@@ -1436,12 +1416,12 @@ class Microdot:
 
     def run(self, host: str = '0.0.0.0', port: int = 5000, debug: bool = False, ssl: 'Any' = None) -> None:
         """Serve in an event loop of its own until :meth:`shutdown` is called, or Ctrl-C (twice: at once)."""
-        async def serve() -> None:
-            on_interrupt(self.shutdown)
-            await self.start_server(host, port, debug, ssl)
-
         try:
-            asyncio.run(serve())
+            from microdot.server import run_app
+        except ImportError:
+            run_app = Microdot.start_server  # type: ignore[assignment]
+        try:
+            asyncio.run(run_app(self, host, port, debug, ssl))
         except KeyboardInterrupt:
             for server in self.servers if ON_MICROPYTHON else ():  # where the event loop can go on
                 server.close()
@@ -1456,7 +1436,7 @@ class Microdot:
                 server.loop.call_soon_threadsafe(server.close)
 
 
-async def run_hooks(hooks: 'list[Any]', request: 'Request | None', response: Response) -> Response:
+async def run_hooks(hooks: 'list[Any] | tuple[Any, ...]', request: 'Request | None', response: Response) -> Response:
     """Run after-request hooks; what they return replaces the response."""
     for hook in hooks:
         value = await hook(request, response)
@@ -1492,34 +1472,34 @@ class Connection(AsyncBytesIO):
 
     #: Bytes that are read from the socket at a time; a board's heap is fragmented, and needs them in one piece.
     read_size = 256 if ON_MICROPYTHON else 65536
+    is_busy = False  # from a complete header block to the end of the response
+    body: 'BodyStream | None' = None
+    task: 'Any' = None
+    deadline: 'int | None' = None
 
     def __init__(self, server: 'Server', reader: 'Any', writer: 'Any'):
         super().__init__()
         self.app = server.app
-        self.is_busy = False  # from a complete header block to the end of the response
-        self.body: 'BodyStream | None' = None
-        self._server = server
-        self._reader = reader
-        self._writer = writer if hasattr(writer, 'awrite') or not writer else Writer(writer)
-        self._task: 'Any' = None
-        self._deadline: 'int | None' = None
+        self.server = server
+        self.reader = reader
+        self.writer = writer if ON_MICROPYTHON or hasattr(writer, 'awrite') else Writer(writer)
 
     def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
-        return self._writer.get_extra_info(name)
+        return self.writer.get_extra_info(name)
 
     def set_limit(self, seconds: 'float | None') -> None:
         """Let what the connection waits for from now on fail with ``Disconnected`` after this time."""
-        self._deadline = None if seconds is None else self._server.sweeps + 1 + int(seconds / Server.sweep_period)
+        self.deadline = None if seconds is None else self.server.sweeps + 1 + int(seconds / Server.sweep_period)
 
-    async def _wait(self, awaitable: 'Any') -> 'Any':
+    async def _wait(self, f: 'Any') -> 'Any':
         """Await until the deadline. A sweep of the server cancels it then: cheaper than a timer for each."""
         task = asyncio.current_task()
-        waits = self._server.waits
-        waits[task] = self._deadline
+        waits = self.server.waits
+        waits[task] = self.deadline
         try:
-            return await awaitable
+            return await f
         except asyncio.CancelledError:
-            if waits[task] != EXPIRED:
+            if waits[task] != 0:
                 raise
             uncancel()
             raise Disconnected(TIMED_OUT) from None
@@ -1529,7 +1509,7 @@ class Connection(AsyncBytesIO):
             del waits[task]
 
     async def _fill(self) -> bool:
-        data = await self._wait(self._reader.read(self.read_size))
+        data = await self._wait(self.reader.read(self.read_size))
         self.data += data
         return bool(data)
 
@@ -1549,34 +1529,35 @@ class Connection(AsyncBytesIO):
                 self.set_limit(self.app.header_timeout if self.data else self.app.keep_alive_timeout)
             had = len(self.data)
             try:
-                is_open = await self._fill()
+                data = await self._wait(self.reader.read(self.read_size))
             except Disconnected as exc:
                 if exc.args[0] != TIMED_OUT:
                     raise
                 if had:
                     raise ProtocolError(408) from None
-                is_open = False
-            if not is_open:
+                return b''
+            if not data:
                 if had:
                     raise ProtocolError(400)
                 return b''
+            self.data += data
 
     async def awrite(self, data: bytes) -> None:
         """Send all of ``data``; ``Disconnected`` if the client is gone or does not read."""
         view = memoryview(data)
         for start in range(0, len(data), 65536):
             self.set_limit(self.app.write_timeout)
-            await self._wait(self._writer.awrite(view[start:start + 65536]))
+            await self._wait(self.writer.awrite(view[start:start + 65536]))
 
     async def aclose(self) -> None:
-        self.set_limit(self.app.linger_timeout)
-        await self._wait(self._writer.aclose())
+        self.set_limit(self.app.write_timeout)
+        await self._wait(self.writer.aclose())
 
     async def linger(self) -> None:
         """Let the client read the response: a socket closed with unread input is reset (RFC 9112 section 9.6)."""
         self.is_busy = False
-        if hasattr(self._writer, 'end'):
-            self._writer.end()
+        if hasattr(self.writer, 'end'):
+            self.writer.end()
         self.set_limit(self.app.linger_timeout)
         left = self.app.linger_bytes
         while left > 0:
@@ -1587,13 +1568,13 @@ class Connection(AsyncBytesIO):
         """Close the connection unless it is busy."""
         if not self.is_busy:
             self.is_busy = True
-            self._task.cancel()
+            self.task.cancel()
 
     async def serve(self) -> None:
         """Serve one request after the other until either side closes the connection."""
-        self._task = asyncio.current_task()
+        self.task = asyncio.current_task()
         try:
-            if self._server.add(self):
+            if self.server.add(self):
                 while await self.serve_request():
                     pass
             else:
@@ -1607,15 +1588,17 @@ class Connection(AsyncBytesIO):
         except Disconnected:
             pass
         finally:
-            self._server.remove(self)
+            self.server.connections.remove(self)
+            self.server.check_closed()
 
     async def serve_request(self) -> bool:
         """Serve one request. Returns whether there can be another one."""
         request = None
         try:
-            request = await Request.create(self.app, self, self, self.get_extra_info('peername'), self._server.scheme)
-            if not request:
+            head = await self.read_head()
+            if not head:
                 return False
+            request = await Request.parse(self, head)
             response = await self.app.dispatch_request(request)
         except ProtocolError as exc:
             response = await self.app.handle_error(None, exc)
@@ -1631,8 +1614,8 @@ class Connection(AsyncBytesIO):
             version = request.http_version
             is_head = request.method == 'HEAD'
             is_kept = (keep_alive(version, request.headers) and keep_alive('1.1', headers) and not request.refusal
-                       and not self._server.is_closing and response.status_code not in (413, 414)
-                       and (not body or body.can_drain())
+                       and not self.server.is_closing and response.status_code not in (413, 414)
+                       and (not body or not body.left or 0 < body.left <= Request.max_body_length and not body.expects)
                        and (version == '1.1' or 'Content-Length' in headers or response.is_bodyless()))
         extra = date_header()
         if 'Connection' not in headers and (not is_kept or version == '1.0'):
@@ -1658,12 +1641,11 @@ class Server:
         self.app = app
         self.scheme = 'http'
         self.connections: 'list[Connection]' = []  # the oldest first
-        self.waits: 'dict[Any, int | None]' = {}  # task: the sweep that ends its waiting
+        self.waits: 'dict[Any, int | None]' = {}  # task: the sweep that ends its waiting; 0 when that has come
         self.sweeps = 0
         self.is_closing = False
         self.loop: 'Any' = None
-        self._server: 'Any' = None
-        self._sweeper: 'Any' = None
+        self.server: 'Any' = None
         self._closed = asyncio.Event()
 
     async def start(self, host: str, port: int, ssl: 'Any' = None) -> None:
@@ -1671,16 +1653,16 @@ class Server:
         if ssl:
             self.scheme = 'https'
         self.loop = asyncio.get_event_loop()
-        self._server = await listen(lambda reader, writer: Connection(self, reader, writer).serve(), host, port,
+        self.server = await listen(lambda reader, writer: Connection(self, reader, writer).serve(), host, port,
                                     ssl=ssl)
-        self._sweeper = asyncio.create_task(self._sweep())
+        asyncio.create_task(self._sweep())
         self.app.servers.append(self)
 
     async def serve_forever(self) -> None:
         """Accept connections until :meth:`close` is called; a cancellation ends all connections at once."""
         try:
             if not ON_MICROPYTHON:
-                await self._server.start_serving()
+                await self.server.start_serving()
             await self.wait_closed()
         except asyncio.CancelledError:
             self.close()
@@ -1693,10 +1675,10 @@ class Server:
         """Accept no more connections, close those that are idle, let the others complete their request."""
         if not self.is_closing:
             self.is_closing = True
-            self._server.close()
+            self.server.close()
             for connection in self.connections:
                 connection.end()
-            self._check_closed()
+            self.check_closed()
 
     async def wait_closed(self) -> None:
         """Wait until all connections are closed."""
@@ -1713,22 +1695,17 @@ class Server:
         self.connections.append(connection)
         return has_room and not self.is_closing
 
-    def remove(self, connection: Connection) -> None:
-        self.connections.remove(connection)
-        self._check_closed()
-
-    def _check_closed(self) -> None:
+    def check_closed(self) -> None:
         if self.is_closing and not self.connections:
-            self._sweeper.cancel()
             self.app.servers.remove(self)
             self._closed.set()
 
     async def _sweep(self) -> None:
-        """Cancel the tasks whose time is over, again and again."""
-        while True:
+        """Cancel the tasks whose time is over, until the server is closed."""
+        while not self._closed.is_set():
             await asyncio.sleep(self.sweep_period)
             self.sweeps += 1
             for task, deadline in list(self.waits.items()):
-                if deadline is not None and EXPIRED < deadline <= self.sweeps:
-                    self.waits[task] = EXPIRED
+                if deadline and deadline <= self.sweeps:
+                    self.waits[task] = 0
                     task.cancel()

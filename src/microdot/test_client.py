@@ -3,7 +3,14 @@ import json
 import time
 
 from microdot.microdot import (
-    AsyncBytesIO, ChunkedDecoder, Connection, Microdot, NoCaseDict, Server, decode, find_head_end,
+    AsyncBytesIO,
+    ChunkedDecoder,
+    Connection,
+    Microdot,
+    NoCaseDict,
+    Server,
+    decode,
+    find_head_end,
     parse_field,
 )
 
