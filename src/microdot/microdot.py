@@ -31,7 +31,7 @@ try:
     date_cache: 'list[Any]' = [0, '']
 
     def is_async(f: 'Callable[..., Any]') -> bool:
-        return iscoroutinefunction(f) or iscoroutinefunction(f.__call__)
+        return iscoroutinefunction(f) or iscoroutinefunction(f.__call__)  # type: ignore[operator]
 
     def uncancel() -> None:
         """Take back the cancellation of the current task, so that its caller's asyncio.timeout() still works."""
@@ -55,7 +55,9 @@ try:
 
         def __init__(self, writer: 'Any'):
             self.writer = writer
-            self.get_extra_info = writer.get_extra_info
+
+        def get_extra_info(self, name: str) -> 'Any':
+            return self.writer.get_extra_info(name)
 
         async def awrite(self, data: 'bytes | memoryview') -> None:
             self.writer.write(data)
@@ -391,9 +393,11 @@ def urlencode(s: str) -> str:
 def parse_pairs(text: str, separator: str, data: 'Any', convert: 'Callable[[str], str]') -> 'Any':
     """Add the ``name=value`` pairs of a query string, form (WHATWG URL, section 5.1) or cookie header to ``data``."""
     for pair in text.split(separator):
-        if pair:
-            name, _, value = pair.partition('=')
-            data[convert(name)] = convert(value)
+        name, _, value = pair.partition('=')
+        name = convert(name)
+        value = convert(value)
+        if name or value:
+            data[name] = value
     return data
 
 
@@ -488,7 +492,7 @@ def body_framing(version: str, headers: NoCaseDict) -> 'tuple[int, bool]':
     coding = headers.get('Transfer-Encoding')
     length = headers.get('Content-Length')
     expect = headers.get('Expect') if version == '1.1' else None
-    if expect and expect.lower() != '100-continue':  # RFC 9110 section 10.1.1
+    if expect is not None and expect.lower() != '100-continue':  # RFC 9110 section 10.1.1
         raise ProtocolError(417)
     if coding is not None:
         codings = tokens(coding)
@@ -577,12 +581,12 @@ class ChunkedDecoder:
             raise ProtocolError(431)
 
 
-def check_text(*texts: object) -> None:
+def check_headers(headers: 'dict[str, Any]') -> None:
     """Raise ``ValueError`` for CR, LF or NUL (RFC 9110 section 5.5), which would end a header early."""
-    for text in texts:
-        for char in '\r\n\0':
-            if char in str(text):
-                raise ValueError('line break or NUL in a header: %r' % text)
+    for name, value in headers.items():
+        for text in [name] + value if isinstance(value, list) else (name, str(value)):
+            if '\r' in text or '\n' in text or '\0' in text:
+                raise ValueError('line break or NUL in the header %r' % name)
 
 
 def render_head(version: str, status_code: int, reason: 'str | None', headers: 'dict[str, Any]', extra: str) -> bytes:
@@ -610,33 +614,36 @@ class BodyStream(AsyncBytesIO):
         self.left = length  # bytes to come; negative while a chunked body has not ended
         self.expects = expects
         self.count = 0  # bytes of the body so far
+        self.status = 0  # of the refusal, once the body is known to be malformed or cut off
 
     async def _fill(self) -> bool:
         connection = self.connection
         data = b''
-        while self.left and not data:
-            left = self.left
-            self.left = -1  # until all goes well
+        while self.left and not data and not self.status:
             if self.expects:
                 self.expects = False
                 await connection.awrite(b'HTTP/1.1 100 Continue\r\n\r\n')
             connection.set_limit(connection.app.body_timeout)
             try:
-                data = await connection.read(left if left > 0 else connection.read_size)
+                data = await connection.read(self.left if self.left > 0 else connection.read_size)
+                if not data:
+                    raise ProtocolError(400)
+                if not self._decoder:
+                    self.left -= len(data)
+                    continue
+                data = self._decoder.feed(data)
+                self.count += len(data)
+                if self.count > Request.max_content_length:
+                    raise ProtocolError(413)
+                if self._decoder.done:
+                    self.left = 0
+                    connection.data = self._decoder.data + connection.data
             except Disconnected as exc:
-                raise ProtocolError(408 if exc.args[0] == TIMED_OUT else 400) from None
-            if not data:
-                raise ProtocolError(400)
-            if not self._decoder:
-                self.left = left - len(data)
-                continue
-            data = self._decoder.feed(data)
-            self.count += len(data)
-            if self.count > Request.max_content_length:
-                raise ProtocolError(413)
-            if self._decoder.done:
-                self.left = 0
-                connection.data = self._decoder.data + connection.data
+                self.status = 408 if exc.args[0] == TIMED_OUT else 400
+            except ProtocolError as exc:
+                self.status = exc.args[0]
+        if self.status:
+            raise ProtocolError(self.status)
         self.data += data
         return bool(data)
 
@@ -725,7 +732,7 @@ class Request:
         elif name == 'stream':
             value = AsyncBytesIO(self.body)
         elif name == 'content_length':
-            value = int(self.headers.get('Content-Length', 0))
+            value = int(tokens(self.headers.get('Content-Length', '0'))[0])
         elif name == 'g':
             value = Request.G()
         elif name in ('json', 'form'):
@@ -736,7 +743,7 @@ class Request:
             elif kind == 'application/json' or kind[-5:] == '+json':
                 try:
                     value = json.loads(self.body.decode())
-                except ValueError:
+                except (ValueError, RuntimeError):  # malformed, or nested too deeply
                     raise ProtocolError(400) from None
         else:
             raise AttributeError(name)
@@ -843,12 +850,13 @@ class Response:
         self.status_code = status_code
         self.reason = reason
         self.headers = NoCaseDict(headers)
-        for name, value in self.headers.items():
-            check_text(name, value)
+        check_headers(self.headers)
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
             self.headers.setdefault('Content-Type', 'application/json; charset=UTF-8')
-        self.body: 'Any' = body.encode() if isinstance(body, str) else body
+        if isinstance(body, (str, bytearray)):
+            body = body.encode() if isinstance(body, str) else bytes(body)
+        self.body: 'Any' = body
 
     def set_cookie(self, cookie: str, value: str, path: 'str | None' = None, domain: 'str | None' = None,
                    expires: 'Any' = None, max_age: 'int | None' = None, secure: bool = False,
@@ -865,6 +873,8 @@ class Response:
         if hasattr(expires, 'utctimetuple'):
             expires = http_date(expires.utctimetuple())
         text = '%s=%s' % (cookie, value)
+        if ';' in text or '=' in cookie:
+            raise ValueError('; in a cookie')
         for name, attribute in (('Path', path), ('Domain', domain), ('Expires', expires), ('Max-Age', max_age),
                                 ('Secure', secure), ('HttpOnly', http_only), ('Partitioned', partitioned),
                                 ('SameSite', same_site)):
@@ -874,9 +884,7 @@ class Response:
                 if ';' in str(attribute):
                     raise ValueError('; in the %s of a cookie' % name)
                 text += '; %s=%s' % (name, attribute)
-        check_text(text)
-        if ';' in cookie + value or '=' in cookie:
-            raise ValueError('; in a cookie')
+        check_headers({'Set-Cookie': text})
         self.headers.setdefault('Set-Cookie', []).append(text)
 
     def delete_cookie(self, cookie: str, **kwargs: 'Any') -> None:
@@ -889,11 +897,12 @@ class Response:
         if not self.is_bodyless():
             if isinstance(self.body, bytes):
                 headers['Content-Length'] = str(len(self.body))
+            else:
+                self.body_iter()  # TypeError for what cannot be a body
             if 'Content-Type' not in headers:
                 kind = self.default_content_type
                 headers['Content-Type'] = kind if 'charset=' in kind else kind + '; charset=UTF-8'
-        for name, value in headers.items():
-            check_text(name, value)
+        check_headers(headers)
 
     def is_bodyless(self) -> bool:
         """Tell whether a response of this status never has a body (RFC 9112 section 6.3)."""
@@ -927,14 +936,15 @@ class Response:
                     await result
 
     async def send_stream(self, stream: 'Any', head: bytes, is_chunked: bool) -> None:
-        left = -1 if is_chunked else int(self.headers.get('Content-Length', -1))
+        left = self.headers.get('Content-Length')
+        left = None if left is None else int(left)
         if not hasattr(self.body, 'read'):  # the first item may be a long time coming
             await stream.awrite(head)
             head = b''
         async for data in self.body_iter():
             if is_chunked:
                 data = b'%x\r\n' % len(data) + data + b'\r\n'
-            elif left >= 0:
+            elif left is not None:
                 left -= len(data)
                 if left < 0:
                     break
@@ -943,7 +953,7 @@ class Response:
             await asyncio.sleep(0)  # a body that never waits, to a client that is fast, must not stop all others
         if is_chunked:
             await stream.awrite(head + b'0\r\n\r\n')
-        elif left > 0 or left < -1:
+        elif left:
             raise ValueError('the body is not as long as Content-Length says')
         elif head:
             await stream.awrite(head)
@@ -1615,7 +1625,8 @@ class Connection(AsyncBytesIO):
             is_head = request.method == 'HEAD'
             is_kept = (keep_alive(version, request.headers) and keep_alive('1.1', headers) and not request.refusal
                        and not self.server.is_closing and response.status_code not in (413, 414)
-                       and (not body or not body.left or 0 < body.left <= Request.max_body_length and not body.expects)
+                       and (not body or not body.left or
+                            0 < body.left <= Request.max_body_length and not body.expects and not body.status)
                        and (version == '1.1' or 'Content-Length' in headers or response.is_bodyless()))
         extra = date_header()
         if 'Connection' not in headers and (not is_kept or version == '1.0'):
