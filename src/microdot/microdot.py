@@ -1164,7 +1164,7 @@ class Microdot:
     #: Seconds for a client to read what was sent.
     write_timeout = 30
     #: Seconds and bytes to read and drop after a refusal, so that the client gets to read it (RFC 9112 section 9.6).
-    linger_timeout = 5
+    linger_timeout = 1 if ON_MICROPYTHON else 5  # a board cannot half-close, so its clients wait for this
     linger_bytes = 16 * 1024 * 1024
     #: Connections at a time. The oldest idle one makes room for a new one; if there is none, the new one gets a 503.
     max_connections = 8 if ON_MICROPYTHON else 1000
@@ -1639,7 +1639,7 @@ class Connection(AsyncBytesIO):
                 pass
         elif not request or self.data or (body and body.left):
             await self.linger()
-        return is_kept
+        return is_kept and not self.server.is_closing
 
 
 class Server:
