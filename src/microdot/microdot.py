@@ -783,11 +783,17 @@ class Request:
 
     async def load(self, body: BodyStream) -> None:
         """Move the body to ``body`` if it is small enough to be held in memory."""
+        parts = []  # joined at the end, because a string that grows asks a board for ever larger holes in its heap
+        size = 0
         try:
-            while len(body.data) <= Request.max_body_length:
-                if not await body._fill():
-                    self.body = await body.read()
+            while size <= Request.max_body_length:
+                part = await body.read(Request.max_body_length)
+                if not part:
+                    self.body = b''.join(parts)
                     return
+                parts.append(part)
+                size += len(part)
+            body.data = b''.join(parts)
             self.stream = body
         except ProtocolError as exc:
             self.refusal = exc
@@ -1584,19 +1590,20 @@ class Connection(AsyncBytesIO):
         """Serve one request after the other until either side closes the connection."""
         self.task = asyncio.current_task()
         try:
-            if self.server.add(self):
-                while await self.serve_request():
-                    pass
-            else:
-                await self.respond(None, await self.app.handle_error(None, ProtocolError(503)))
-        except (asyncio.CancelledError, Disconnected, ProtocolError):
-            uncancel()
-        except Exception as exc:  # the body of a response failed; the client can tell because its end is missing
-            print_exception(exc)
-        try:
-            await self.aclose()
+            try:
+                if self.server.add(self):
+                    while await self.serve_request():
+                        pass
+                else:
+                    await self.respond(None, await self.app.handle_error(None, ProtocolError(503)))
+            except (asyncio.CancelledError, ProtocolError):
+                uncancel()
+            finally:  # also when a KeyboardInterrupt hits this task
+                await self.aclose()
         except Disconnected:
             pass
+        except Exception as exc:  # the body of a response failed; the client can tell because its end is missing
+            print_exception(exc)
         finally:
             self.server.connections.remove(self)
             self.server.check_closed()
