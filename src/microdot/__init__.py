@@ -5,13 +5,13 @@ from microdot.microdot import (
     Request,
     Response,
     URLPattern,
+    __version__,
     abort,
     iscoroutine,
     redirect,
     send_file,
 )
 
-__version__ = '3.0.0.dev0'
 __all__ = [
     'AsyncBytesIO', 'Microdot', 'Request', 'Response', 'URLPattern', 'abort', 'iscoroutine', 'redirect',
     'send_file', '__version__',

@@ -12,6 +12,8 @@ import sys
 import time
 from binascii import unhexlify
 
+__version__ = '3.0.0.dev0'
+
 if False:  # TYPE_CHECKING: MicroPython has no typing module, and drops this block when it compiles
     from collections.abc import Awaitable, Callable, Iterator
     from typing import Any, NoReturn
@@ -20,10 +22,14 @@ if False:  # TYPE_CHECKING: MicroPython has no typing module, and drops this blo
 # What differs between Pythons: feature detection, one name each
 # ---------------------------------------------------------------------------------------------------------------
 
+if hasattr(sys, 'print_exception'):
+    print_exception = sys.print_exception
+else:  # CPython, CircuitPython
+    from traceback import print_exception
+
 try:
     from inspect import iscoroutine as iscoroutine
     from inspect import iscoroutinefunction
-    from traceback import print_exception
 
     ON_MICROPYTHON = False
     run_sync = asyncio.to_thread
@@ -66,7 +72,7 @@ try:
         def end(self) -> None:
             try:
                 self.writer.write_eof()
-            except NotImplementedError:  # TLS
+            except (NotImplementedError, OSError):  # TLS; the client is gone
                 pass
 
         async def aclose(self) -> None:
@@ -81,7 +87,6 @@ try:
 
 except ImportError:  # MicroPython
     ON_MICROPYTHON = True
-    print_exception = sys.print_exception  # type: ignore[attr-defined]
     listen = asyncio.start_server  # type: ignore[assignment]
 
     def iscoroutine(f: 'Any') -> bool:  # type: ignore[misc]
@@ -170,6 +175,9 @@ class NoCaseDict(dict):  # type: ignore[type-arg]
                 return False
         return True
 
+    def __ne__(self, other_dict: 'Any') -> bool:
+        return not self == other_dict
+
     def get(self, key: str, default: 'Any' = None) -> 'Any':
         return super().get(self._spell(key), default)
 
@@ -226,7 +234,7 @@ class AsyncBytesIO:
         self.data = data
 
     async def _fill(self) -> bool:
-        """Append more bytes to ``_data``; ``False`` at the end."""
+        """Append more bytes to ``data``; ``False`` at the end."""
         return False
 
     def _take(self, n: int) -> bytes:
@@ -408,6 +416,9 @@ def tokens(value: str) -> 'list[str]':
 
 def find_head_end(data: bytes) -> int:
     """Return where the header block with its empty line ends, 0 if it is not complete."""
+    line = data.find(b'\n')
+    if (len(data) if line < 0 else line) > Request.max_readline + 1:
+        raise ProtocolError(414)
     end = data.find(b'\n\r\n') + 3
     bare_end = data.find(b'\n\n') + 2
     if bare_end > 1 and (end < 3 or bare_end < end):
@@ -416,8 +427,6 @@ def find_head_end(data: bytes) -> int:
         end = 0
     if (end or len(data)) > Request.max_header_size:
         raise ProtocolError(431)
-    if not end and len(data) > Request.max_readline + 1 and b'\n' not in data:
-        raise ProtocolError(414)
     return end
 
 
@@ -472,8 +481,6 @@ def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
 
 def parse_request_line(line: str) -> 'tuple[str, str, str]':
     """Parse ``METHOD target HTTP/1.x`` (RFC 9112 section 3)."""
-    if len(line) > Request.max_readline:
-        raise ProtocolError(414)
     parts = line.split(' ')
     if len(parts) != 3 or not parts[0] or NOT_TOKEN.search(parts[0]) or NOT_TARGET.search(parts[1]):
         raise ProtocolError(400)
@@ -783,17 +790,18 @@ class Request:
 
     async def load(self, body: BodyStream) -> None:
         """Move the body to ``body`` if it is small enough to be held in memory."""
-        parts = []  # joined at the end, because a string that grows asks a board for ever larger holes in its heap
+        # Joined at the end, because a string that grows asks a board for ever larger holes in its heap
+        parts: 'list[bytes]' = []
         size = 0
         try:
             while size <= Request.max_body_length:
-                part = await body.read(Request.max_body_length)
+                part = await body.read(Request.max_body_length + 1 - size)
                 if not part:
                     self.body = b''.join(parts)
                     return
                 parts.append(part)
                 size += len(part)
-            body.data = b''.join(parts)
+            body.data = b''.join(parts) + body.data
             self.stream = body
         except ProtocolError as exc:
             self.refusal = exc
@@ -869,7 +877,7 @@ class Response:
                    http_only: bool = False, partitioned: bool = False, same_site: 'str | None' = None) -> None:
         """Add a ``Set-Cookie`` header (RFC 6265 section 4.1).
 
-        :param expires: a ``datetime`` (UTC where it has no time zone) or a formatted date.
+        :param expires: a formatted date, or on CPython a ``datetime`` (UTC where it has no time zone).
         :param max_age: seconds.
         :param same_site: ``'Lax'``, ``'Strict'`` or ``'None'``.
 
@@ -1089,7 +1097,7 @@ class URLPattern:
         """Add a type of URL component.
 
         :param pattern: regular expression of the values that match, in MicroPython's dialect.
-        :param parser: converts the text to the argument; ``None`` as its result means no match.
+        :param parser: converts the text to the argument; ``None`` or a ``ValueError`` means no match.
 
         """
         cls.types[type_name] = pattern, parser
@@ -1128,7 +1136,14 @@ class URLPattern:
                 raise ValueError('invalid URL pattern ' + self.url_pattern)
             regex += '(' + pattern + ')'
             self._parsers.append((group, name, parser))
-            group += 1 + pattern.count('(') - pattern.count('(?') - pattern.count('\\(')
+            group += 1
+            found: 'Any' = re.compile('(?:' + pattern + ')|').match('')  # to count the pattern's own groups
+            try:
+                while '(' in pattern:
+                    found.group(group - self._parsers[-1][0])
+                    group += 1
+            except IndexError:
+                pass
         # Both sides end in a slash, because "$" would also match before a line feed at the end
         self._regex = re.compile('^' + regex + '/$', getattr(re, 'S', 0))
 
@@ -1148,7 +1163,10 @@ class URLPattern:
         args = {}
         for group, name, parser in self._parsers:
             value = found.group(group).replace('\0', '/')
-            args[name] = parser(value) if parser else value
+            try:
+                args[name] = parser(value) if parser else value
+            except ValueError:  # among them numbers that are too long for int()
+                return None
             if args[name] is None:
                 return None
         return args
@@ -1169,8 +1187,9 @@ class Microdot:
     keep_alive_timeout = 5
     #: Seconds for a client to read what was sent.
     write_timeout = 30
-    #: Seconds and bytes to read and drop after a refusal, so that the client gets to read it (RFC 9112 section 9.6).
+    #: Seconds, and bytes, to read and drop after a refusal, so that the client gets to read it (RFC 9112 section 9.6).
     linger_timeout = 1 if ON_MICROPYTHON else 5  # a board cannot half-close, so its clients wait for this
+    #: See ``linger_timeout``.
     linger_bytes = 16 * 1024 * 1024
     #: Connections at a time. The oldest idle one makes room for a new one; if there is none, the new one gets a 503.
     max_connections = 8 if ON_MICROPYTHON else 1000
@@ -1238,7 +1257,11 @@ class Microdot:
         return f
 
     def after_error_request(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
-        """The same for error responses. ``request`` is ``None`` where there was no well-formed request."""
+        """Decorate ``f(request, response)`` to run after error responses; its result replaces the response.
+
+        ``request`` is ``None`` where there was no well-formed request.
+
+        """
         self.after_error_request_handlers.append(prepare(f))
         return f
 
@@ -1309,14 +1332,15 @@ class Microdot:
     def default_options_handler(self, request: Request) -> 'dict[str, str]':
         """Return the headers of an automatic response to ``OPTIONS``: the methods of all routes that match."""
         methods: 'list[str]' = []
+        added: 'list[str]' = []  # what the core adds comes last
         for number in self.candidates(route_path(request.raw_path)):
             pattern = self.routes[number][0]
             if request.path == '*' or pattern.match(request.raw_path) is not None:
                 for method in self.routes[number][1] + ['OPTIONS']:
-                    if method not in methods:
-                        methods.append(method)
-        methods.sort(key=lambda method: method in ('HEAD', 'OPTIONS'))  # what the core adds comes last
-        return {'Allow': ', '.join(methods)}
+                    names = added if method in ('HEAD', 'OPTIONS') else methods
+                    if method not in names:
+                        names.append(method)
+        return {'Allow': ', '.join(methods + sorted(added))}
 
     @staticmethod
     def abort(status_code: int, reason: 'str | None' = None) -> 'NoReturn':
@@ -1367,15 +1391,17 @@ class Microdot:
 
     async def handle_error(self, request: 'Request | None', exc: Exception) -> Response:
         """Turn an exception into a response; ``request`` is ``None`` where it was malformed."""
-        try:
-            return await self.finish_error(request, await self.error_response(request, exc))
-        except Exception as failure:  # of an error handler; one that cannot do without a request is no news
-            if request:
-                print_exception(failure)
-                exc = failure
-            response = default_response(exc)
-            response.complete()
-            return response
+        for last in False, True:  # the last attempt is without error handlers
+            try:
+                response = default_response(exc) if last else await self.error_response(request, exc)
+                return await self.finish_error(request, response)
+            except Exception as failure:  # a handler that cannot do without a request is no news
+                if request:
+                    print_exception(failure)
+                    exc = failure
+        response = default_response(exc)
+        response.complete()
+        return response
 
     async def error_response(self, request: 'Request | None', exc: Exception) -> Response:
         """Call the most specific error handler: the innermost application first, then along the exception's MRO."""

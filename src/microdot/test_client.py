@@ -104,11 +104,18 @@ def read_body(status_code: int, headers: NoCaseDict, data: bytes) -> bytes:
     return body
 
 
-def is_past(date: str) -> bool:
-    """Tell whether an IMF-fixdate (RFC 9110 section 5.6.7) is in the past."""
-    _, day, month, year, clock, _ = date.replace('-', ' ').split(' ')
-    when = (int(year), MONTHS.find(month) // 3 + 1, int(day)) + tuple(int(part) for part in clock.split(':'))
-    return when <= tuple(time.gmtime())[:6]
+def utc(seconds: float = 0) -> 'tuple[int, ...]':
+    """Return the time in so many seconds as year, month, day, hour, minute, second."""
+    return tuple(time.gmtime(int(time.time() + seconds)))[:6]
+
+
+def parse_date(date: str) -> 'tuple[int, ...] | None':
+    """Parse an IMF-fixdate (RFC 9110 section 5.6.7) as :func:`utc` has it; ``None`` for anything else."""
+    try:
+        _, day, month, year, clock, _ = date.replace('-', ' ').split(' ')
+        return (int(year), MONTHS.find(month) // 3 + 1, int(day)) + tuple([int(part) for part in clock.split(':')])
+    except ValueError:
+        return None
 
 
 class TestClient:
@@ -132,7 +139,7 @@ class TestClient:
         self.cookies: 'dict[str, Any]' = {} if cookies is None else cookies
         self.scheme = scheme
         self.host = host or 'example.com:1234'
-        self._expiry: 'dict[str, float]' = {}
+        self._expiry: 'dict[str, tuple[int, ...]]' = {}
 
     async def request(self, method: str, path: str, headers: 'dict[str, Any] | None' = None,
                       body: 'Any' = None) -> TestResponse:
@@ -188,11 +195,11 @@ class TestClient:
         return '\r\n'.join(lines + ['', '']).encode() + (body or b'')
 
     def _cookie_header(self, path: str) -> str:
-        now = time.time()
+        now = utc()
         path = path.partition('?')[0]
         pairs = []
         for name, value in list(self.cookies.items()):
-            if self._expiry.get(name, now + 1) <= now:
+            if name in self._expiry and self._expiry[name] <= now:
                 del self.cookies[name]
                 continue
             cookie_path = '/'
@@ -212,17 +219,17 @@ class TestClient:
             key, _, text = attribute.strip().partition('=')
             attributes[key.lower()] = text
         self._expiry.pop(name, None)
-        max_age = attributes.get('max-age')
-        if max_age is not None:
-            is_gone = int(max_age) <= 0
-            self._expiry[name] = time.time() + int(max_age)
+        if 'max-age' in attributes:
+            expiry: 'tuple[int, ...] | None' = utc(int(attributes['max-age']))
         else:
-            is_gone = 'expires' in attributes and is_past(attributes['expires'])
-        if is_gone:
+            expiry = parse_date(attributes.get('expires', ''))
+        if expiry and expiry <= utc():
             self.cookies.pop(name, None)
-        else:
-            path = attributes.get('path') or '/'
-            self.cookies[name] = value if path == '/' else (value, path)
+            return
+        if expiry:
+            self._expiry[name] = expiry
+        path = attributes.get('path') or '/'
+        self.cookies[name] = value if path == '/' else (value, path)
 
 
 class PieceReader:

@@ -1,0 +1,74 @@
+# make demo   a web server on http://localhost:5000, from nothing but Python 3.10+ and a package index
+# make test   the whole test suite, on CPython and on MicroPython
+# make check  lint, types, documentation and footprint
+#
+# Everything is installed into .venv; a file in there records each step that is done.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORE := src/microdot/microdot.py
+CORE_COVERAGE := 95
+
+.PHONY: demo test test-cpython test-micropython pytest check ruff mypy docs footprint-check footprint clean
+
+demo: $(VENV)/.done-package
+	@echo
+	@echo "Serving examples/hello/hello.py at http://localhost:5000 (Ctrl-C ends it)"
+	@$(BIN)/python examples/hello/hello.py
+
+test: test-cpython test-micropython
+
+test-cpython: $(VENV)/.done-test
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage report
+	$(BIN)/python -m coverage report --show-missing --include=$(CORE) --fail-under=$(CORE_COVERAGE)
+
+test-micropython: $(VENV)/.done-test
+	$(BIN)/micropython -X heapsize=4M tests/run.py
+
+# The same tests without coverage, for one more CPython: make pytest VENV=.venv-3.12 PYTHON=python3.12
+pytest: $(VENV)/.done-test
+	$(BIN)/python -m pytest
+
+check: ruff mypy docs footprint-check
+
+ruff: $(VENV)/.done-dev
+	$(BIN)/ruff check
+
+mypy: $(VENV)/.done-dev
+	$(BIN)/mypy
+
+docs: $(VENV)/.done-dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "built docs/_build/html/index.html"
+
+footprint-check: $(VENV)/.done-test
+	$(BIN)/python tools/footprint.py --check
+
+# make footprint PEER=1 also measures upstream's package from the index
+footprint: $(VENV)/.done-test
+	$(BIN)/python tools/footprint.py $(if $(PEER),--peer)
+
+clean:
+	rm -rf .venv .venv-* docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.done-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Microdot needs Python 3.10 or later, but '$(PYTHON)' is not: try make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo "'$(PYTHON)' has no venv module: install it (on Debian: apt install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.done-package: $(VENV)/.done-venv pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.done-test: $(VENV)/.done-package requirements-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+$(VENV)/.done-dev: $(VENV)/.done-test requirements-dev.txt docs/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
