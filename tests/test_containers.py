@@ -5,8 +5,16 @@ import microdot
 from helpers import raises
 from microdot import AsyncBytesIO
 from microdot.microdot import (
-    MUTED_SOCKET_ERRORS, HTTPException, MultiDict, NoCaseDict, invoke_handler, iscoroutine, mro, print_exception,
-    urldecode, urlencode,
+    MUTED_SOCKET_ERRORS,
+    HTTPException,
+    MultiDict,
+    NoCaseDict,
+    invoke_handler,
+    iscoroutine,
+    mro,
+    print_exception,
+    urldecode,
+    urlencode,
 )
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -370,19 +370,16 @@ async def test_cookie_with_a_date_that_is_nonsense_stays():
     assert (await client.get('/x')).json == {'a': 'one'}
 
 
-async def test_cookies_expire():
-    app = Microdot()
+async def cookies_after_a_second(**kwargs):
+    client = TestClient(app_that_sets('a', 'one', **kwargs), cookies={'b': 'two'})
+    await client.get('/set')
+    await asyncio.sleep(1.1)
+    return (await client.get('/x')).json
 
-    @app.get('/')
-    async def index(request):
-        response = Response(request.cookies)
-        if not request.cookies:
-            response.set_cookie('age', '1', max_age=1)
-            response.set_cookie('date', '1', expires=http_date(1))
-            response.set_cookie('long', '1', max_age=60)
-        return response
 
-    client = TestClient(app)
-    await client.get('/')
-    await asyncio.sleep(2.1)
-    assert (await client.get('/')).json == {'long': '1'}
+async def test_cookie_with_a_max_age_expires():
+    assert await cookies_after_a_second(max_age=1) == {'b': 'two'}
+
+
+async def test_cookie_with_a_date_expires():
+    assert await cookies_after_a_second(expires=http_date(1)) == {'b': 'two'}

@@ -1517,6 +1517,7 @@ class Connection(AsyncBytesIO):
     is_busy = False  # from a complete header block to the end of the response
     body: 'BodyStream | None' = None
     task: 'Any' = None
+    raw_socket: 'Any' = None
     deadline: 'int | None' = None
 
     def __init__(self, server: 'Server', reader: 'Any', writer: 'Any'):
@@ -1525,6 +1526,8 @@ class Connection(AsyncBytesIO):
         self.server = server
         self.reader = reader
         self.writer = writer if ON_MICROPYTHON or hasattr(writer, 'awrite') else Writer(writer)
+        if server.raw_socket:
+            self.raw_socket = server.raw_socket
 
     def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
         return self.writer.get_extra_info(name)
@@ -1593,7 +1596,11 @@ class Connection(AsyncBytesIO):
 
     async def aclose(self) -> None:
         self.set_limit(self.app.write_timeout)
-        await self._wait(self.writer.aclose())
+        try:
+            await self._wait(self.writer.aclose())
+        finally:
+            if self.raw_socket:
+                self.raw_socket.close()
 
     async def linger(self) -> None:
         """Let the client read the response: a socket closed with unread input is reset (RFC 9112 section 9.6)."""
@@ -1680,6 +1687,7 @@ class Server:
 
     #: Seconds between two sweeps over the deadlines; a time limit ends that much late at the most.
     sweep_period = 0.5
+    raw_socket: 'Any' = None
 
     def __init__(self, app: Microdot):
         self.app = app
@@ -1689,6 +1697,7 @@ class Server:
         self.sweeps = 0
         self.is_closing = False
         self.loop: 'Any' = None
+        self.ssl: 'Any' = None
         self.server: 'Any' = None
         self._closed = asyncio.Event()
 
@@ -1696,11 +1705,22 @@ class Server:
         """Open the port. On CPython connections are accepted from :meth:`serve_forever` on."""
         if ssl:
             self.scheme = 'https'
+            self.ssl = ssl
+            ssl = self if ON_MICROPYTHON else ssl
         self.loop = asyncio.get_event_loop()
         self.server = await listen(lambda reader, writer: Connection(self, reader, writer).serve(), host, port,
                                     ssl=ssl)
         asyncio.create_task(self._sweep())
         self.app.servers.append(self)
+
+    def wrap_socket(self, sock: 'Any', **kwargs: 'Any') -> 'Any':
+        """Begin TLS for a new connection. MicroPython calls this just before it makes the :class:`Connection`.
+
+        That remembers the socket beneath, because closing a TLS socket whose handshake failed leaves it open.
+
+        """
+        self.raw_socket = sock
+        return self.ssl.wrap_socket(sock, **kwargs)
 
     async def serve_forever(self) -> None:
         """Accept connections until :meth:`close` is called; a cancellation ends all connections at once."""

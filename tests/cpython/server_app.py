@@ -1,5 +1,10 @@
-"""The application of test_process.py, run as a process on CPython and on MicroPython: server_app.py PORT."""
+"""The application of test_process.py and test_tls.py, run as a process on CPython and on MicroPython.
+
+server_app.py PORT [CERTIFICATE KEY]
+
+"""
 import asyncio
+import ssl
 import sys
 
 from microdot import Microdot
@@ -61,7 +66,16 @@ async def shutdown(request):
     return 'bye'
 
 
+@app.get('/scheme')
+async def scheme(request):
+    return request.scheme
+
+
+context = None
+if sys.argv[2:]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[2], sys.argv[3])
 app.header_timeout = 2
 app.linger_timeout = 1
-app.run('127.0.0.1', int(sys.argv[1]))
+app.run('127.0.0.1', int(sys.argv[1]), ssl=context)
 print('returned')

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import trustme
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / 'docs'
@@ -110,6 +111,9 @@ def test_snippets_run(page: Path, tmp_path: Path) -> None:
     if (DOCS / 'snippet_files').exists():
         shutil.copytree(DOCS / 'snippet_files', folder)
     folder.mkdir(exist_ok=True)
+    certificate = trustme.CA().issue_cert('localhost')
+    certificate.cert_chain_pems[0].write_to_path(folder / 'cert.pem')
+    certificate.private_key_pem.write_to_path(folder / 'key.pem')
     result = subprocess.run([sys.executable, '-W', 'error', __file__, str(page)], cwd=folder, timeout=TIME_LIMIT,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert result.returncode == 0, result.stdout

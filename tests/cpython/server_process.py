@@ -1,0 +1,71 @@
+"""Runs server_app.py in a process of its own, on CPython or on MicroPython."""
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+INTERPRETERS = {
+    'cpython': [sys.executable],
+    'micropython': [str(Path(sys.executable).parent / 'micropython'), '-X', 'heapsize=1M'],
+}
+
+
+class ServerProcess:
+    def __init__(self, interpreter, tls=None, *files):
+        self.tls = tls
+        self.crowd = 200 if interpreter == 'cpython' else 40  # its backlog of 5 makes connecting slow
+        with socket.create_server(('127.0.0.1', 0)) as free:
+            self.port = free.getsockname()[1]
+        source = str(HERE.parent.parent / 'src')
+        self.process = subprocess.Popen(
+            [*INTERPRETERS[interpreter], str(HERE / 'server_app.py'), str(self.port), *files],
+            env={**os.environ, 'PYTHONPATH': source, 'MICROPYPATH': source + ':.frozen'},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.wait_until(self.answers)
+
+    def answers(self):
+        try:
+            return b'hello' in self.get('/')
+        except OSError:
+            return False
+
+    def wait_until(self, condition, seconds=10):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, self.process.poll()
+            time.sleep(0.02)
+
+    def connect(self, data=b''):
+        connection = socket.create_connection(('127.0.0.1', self.port), timeout=10)
+        if self.tls:
+            connection = self.tls.wrap_socket(connection, server_hostname='localhost')
+        connection.sendall(data)
+        return connection
+
+    def get(self, path):
+        with self.connect(b'GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' % path.encode()) as connection:
+            return read_all(connection)
+
+    def descriptors(self):
+        return len(os.listdir(f'/proc/{self.process.pid}/fd'))
+
+    def wait(self, seconds=10):
+        """Wait for the end of the process, return its exit status and what it printed."""
+        output, _ = self.process.communicate(timeout=seconds)
+        return self.process.returncode, output.decode()
+
+
+def read_all(connection):
+    data = b''
+    while True:
+        try:
+            part = connection.recv(65536)
+        except (ConnectionResetError, ssl.SSLEOFError):
+            return data
+        if not part:
+            return data
+        data += part
