@@ -1115,6 +1115,7 @@ class URLPattern:
         """Prepare for matching; ``ValueError`` for an unknown type or an unclosed ``<``."""
         regex = ''
         group = 1
+        self._parsers = []
         rest = self.url_pattern
         while rest:
             text, mark, rest = rest.partition('<')
@@ -1447,6 +1448,9 @@ class Microdot:
         if not start_serving and ON_MICROPYTHON:
             raise ValueError('start_serving=False needs CPython')
         self.debug = debug
+        for route in self.routes:
+            if not route[0].is_static:
+                route[0].compile()  # so that a mistake shows now and not with the first request
         server = Server(self)
         await server.start(host, port, ssl)
         if not start_serving:
