@@ -220,14 +220,17 @@ def expect(what: str, condition: bool, wanted: object, found: object) -> None:
 class Outcome:
     """What must come out: the responses, and whether the connection then stays open (``None``: it may or may not).
 
-    ``is_refusal``: no handler may have seen the request.
+    ``is_refusal``: no handler may have seen the request. ``is_overrun``: the client sends what nobody reads, which can
+    reset the connection.
 
     """
 
-    def __init__(self, replies: 'tuple[Reply, ...]', is_open: 'bool | None', is_refusal: bool = False):
+    def __init__(self, replies: 'tuple[Reply, ...]', is_open: 'bool | None', is_refusal: bool = False,
+                 is_overrun: bool = False):
         self.replies = replies
         self.is_open = is_open
         self.is_refusal = is_refusal
+        self.is_overrun = is_overrun
 
     def take(self, data: bytes, is_eof: bool) -> bytes:
         """Compare the responses in ``data`` with the expected ones, return what follows them."""
@@ -277,6 +280,11 @@ def closes(*replies: Reply) -> Outcome:
     return Outcome(replies, False)
 
 
+def overruns(*replies: Reply) -> Outcome:
+    """Expect these responses and a closed connection; the client sends more although it knows that."""
+    return Outcome(replies, False, is_overrun=True)
+
+
 def either(*replies: Reply) -> Outcome:
     """Expect these responses; the connection stays open or is closed."""
     return Outcome(replies, None)
@@ -289,7 +297,7 @@ def refuses(*statuses: int) -> Outcome:
 
 def behind_probe(outcome: Outcome) -> Outcome:
     """Return the outcome of the same bytes when ``PROBE`` came before them."""
-    return Outcome((PROBE_REPLY,) + outcome.replies, outcome.is_open, outcome.is_refusal)
+    return Outcome((PROBE_REPLY,) + outcome.replies, outcome.is_open, outcome.is_refusal, outcome.is_overrun)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -302,15 +310,15 @@ class Failures:
     def __init__(self) -> None:
         self.messages: 'list[str]' = []
 
-    def add(self, name: str, mode: str, data: bytes, exc: BaseException) -> None:
+    def add(self, name: str, mode: str, pieces: 'list[bytes]', exc: BaseException) -> None:
         what = exc if isinstance(exc, AssertionError) else repr(exc)
-        self.messages.append('%s (%s)\n    %s\n    sent %r' % (name, mode, what, data[:300]))
+        self.messages.append('%s (%s)\n    %s\n    sent %r' % (name, mode, what, b''.join(pieces)[:300]))
 
-    def raise_any(self) -> None:
+    def raise_any(self, log: 'list[str]') -> None:
+        """Raise an ``AssertionError`` with the first failures and what was logged meanwhile, if there is any failure."""
         if self.messages:
-            rest = len(self.messages) - 20
-            raise AssertionError('\n\n'.join(['%d failures' % len(self.messages)] + self.messages[:20] +
-                                             (['and %d more' % rest] if rest > 0 else [])))
+            shown = self.messages[:20] + log[:5]
+            raise AssertionError('\n\n'.join(['%d failures' % len(self.messages)] + shown))
 
 
 class Log:
@@ -400,19 +408,29 @@ async def close(writer: 'object') -> None:
         pass
 
 
-async def talk(port: int, pieces: 'list[bytes]', outcome: Outcome) -> None:
-    """Send ``pieces`` over a socket, each on its own; only then read, and compare with what is expected."""
-    reader, writer = await asyncio.open_connection('127.0.0.1', port)
-    try:
-        await send(writer, pieces)
-        if outcome.is_open is False:
-            rest = outcome.take(await read_all(reader), True)
-        else:
-            await read_replies(reader, outcome)
-            rest = await probe(reader, writer, bool(outcome.is_open))
-        expect('after the last response', not rest, b'', rest)
-    finally:
-        await close(writer)
+class Talk:
+    """Brings rows to a server over sockets: all is sent, each piece on its own, and only then read and compared."""
+
+    def __init__(self, port: int):
+        self.port = port
+        self.lock = asyncio.Lock()  # one connects at a time, because a board's backlog is short
+
+    async def run(self, pieces: 'list[bytes]', outcome: Outcome) -> None:
+        async with self.lock:
+            reader, writer = await asyncio.open_connection('127.0.0.1', self.port)
+        try:
+            await send(writer, pieces)
+            if outcome.is_open is False:
+                rest = outcome.take(await read_all(reader), True)
+            else:
+                await read_replies(reader, outcome)
+                rest = await probe(reader, writer, bool(outcome.is_open))
+            expect('after the last response', not rest, b'', rest)
+        except OSError:
+            if not outcome.is_overrun:
+                raise
+        finally:
+            await close(writer)
 
 
 async def read_replies(reader: 'object', outcome: Outcome) -> None:

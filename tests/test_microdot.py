@@ -51,6 +51,10 @@ def test_int_component_is_ascii_digits_only():
     check_matches('/<int:n>', ('/1_0', None), ('/%2012', None), ('/12%20', None), ('/%D9%A3', None), ('/5%0A', None))
 
 
+def test_int_component_of_many_digits():
+    check_matches('/<int:n>', ('/' + '9' * 1000, {'n': int('9' * 1000)}))
+
+
 def test_path_component_takes_one_or_more_segments():
     check_matches('/files/<path:name>', ('/files/a', {'name': 'a'}), ('/files/a/b/c.txt', {'name': 'a/b/c.txt'}),
                   ('/files/a/', {'name': 'a/'}), ('/files/', None), ('/files', None), ('/file/a', None))
@@ -119,6 +123,12 @@ def test_component_with_text_around_it():
 
 def test_component_first_in_the_path():
     check_matches('/<lang>/about', ('/en/about', {'lang': 'en'}), ('/about', None), ('//about', None))
+
+
+def test_pattern_without_a_leading_slash():
+    check_matches('a', ('/a', {}), ('/b', None))
+    check_matches('<x>', ('/a', {'x': 'a'}))
+    check_matches('', ('/', {}), ('/a', None))
 
 
 def test_static_text_is_literal():
@@ -765,6 +775,22 @@ async def test_coroutine_function_in_a_closure_is_a_handler():
         return text
 
     assert await get_text(app, '/') == 'enclosed'
+
+
+def generate(x):
+    yield 'generator '
+    yield x
+
+
+def return_generator(request, x):
+    return generate(x)
+
+
+async def test_def_handler_that_returns_a_generator():
+    # a function of the module: in a closure MicroPython could not tell it from a coroutine function
+    app = Microdot()
+    app.get('/<x>')(return_generator)
+    assert await get_text(app, '/1') == 'generator 1'
 
 
 async def test_def_handler_that_returns_a_coroutine():
@@ -1518,6 +1544,22 @@ async def test_mount_with_a_prefix():
         assert (await client.get(path)).status_code == 404, path
 
 
+async def test_mount_joins_prefix_and_pattern():
+    # nothing is added between them
+    subapp = Microdot()
+    subapp.get('')(say('empty'))
+    subapp.get('x')(say('x'))
+    app = Microdot()
+    app.mount(subapp, '/a')
+    app.mount(subapp, '/b/')
+    client = TestClient(app)
+    assert await get_text(app, '/a') == 'empty'
+    assert (await client.get('/a/')).status_code == 404
+    assert await get_text(app, '/b/') == 'empty'
+    assert await get_text(app, '/b/x') == 'x'
+    assert (await client.get('/b')).status_code == 404
+
+
 async def test_mount_keeps_methods():
     subapp = Microdot()
     subapp.post('/')(say('post'))
@@ -1598,6 +1640,25 @@ async def test_mount_twice_runs_coroutine_hooks_once():
     app.mount(subapp, '/two')
     await get_text(app, '/two/x')
     assert calls == ['before', 'after']
+
+
+async def test_hook_of_the_application_and_of_a_subapp_runs_for_each():
+    calls = []
+
+    async def coroutine(request):
+        calls.append('async')
+
+    def plain(request):
+        calls.append('def')
+
+    subapp = subapp_that_tells()
+    app = Microdot()
+    for one in (subapp, app):
+        one.before_request(coroutine)
+        one.before_request(plain)
+    app.mount(subapp, '/sub')
+    await get_text(app, '/sub/')
+    assert sorted(calls) == ['async', 'async', 'def', 'def']
 
 
 async def test_mount_twice_local():

@@ -694,6 +694,12 @@ def test_unsafe_header_values_in_a_list():
         Response('x', headers={'X-Test': ['fine', 'a\r\nb']}).complete()
 
 
+async def test_unsafe_reason():
+    for text in UNSAFE:
+        with raises(ValueError):
+            await Response('x', reason=text).write(AsyncBytesIO())
+
+
 def test_unsafe_headers_that_are_set_later():
     for text in UNSAFE:
         for headers in ({'X-Test': text}, {text: 'value'}):
@@ -747,6 +753,12 @@ def test_unsafe_cookie_attributes():
         for text in UNSAFE:
             with raises(ValueError):
                 Response().set_cookie('name', 'value', **{name: text})
+
+
+def test_semicolons_in_cookie_attributes():
+    for name in ('path', 'domain', 'expires', 'same_site'):
+        with raises(ValueError):
+            Response().set_cookie('name', 'value', **{name: 'a; Domain=b'})
 
 
 def test_unsafe_cookie_is_not_kept():
