@@ -32,9 +32,17 @@ try:
     from inspect import iscoroutinefunction
 
     ON_MICROPYTHON = False
-    run_sync = asyncio.to_thread
     mro = type.mro
     date_cache: 'list[Any]' = [0, '']
+
+    async def run_sync(f: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> 'Any':
+        def call() -> 'Any':
+            try:
+                return f(*args, **kwargs)
+            except StopIteration as exc:  # a future cannot hold it, and would never be done
+                raise RuntimeError('StopIteration') from exc
+
+        return await asyncio.to_thread(call)
 
     def is_async(f: 'Callable[..., Any]') -> bool:
         return iscoroutinefunction(f) or iscoroutinefunction(f.__call__)  # type: ignore[operator]
@@ -92,7 +100,7 @@ except ImportError:  # MicroPython
     def iscoroutine(f: 'Any') -> bool:  # type: ignore[misc]
         return hasattr(f, 'send') and hasattr(f, 'throw')
 
-    async def run_sync(f: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> 'Any':  # type: ignore[misc]
+    async def run_sync(f: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> 'Any':
         return f(*args, **kwargs)
 
     def is_async(f: 'Callable[..., Any]') -> bool:
@@ -191,6 +199,15 @@ class NoCaseDict(dict):  # type: ignore[type-arg]
 
     def copy(self) -> 'NoCaseDict':
         return NoCaseDict(self)
+
+    def __ior__(self, other_dict: 'Any') -> 'NoCaseDict':
+        self.update(other_dict)
+        return self
+
+    def __or__(self, other_dict: 'Any') -> 'NoCaseDict':
+        new = self.copy()
+        new |= other_dict
+        return new
 
     def update(self, other_dict: 'Any' = (), **kwargs: 'Any') -> None:  # type: ignore[override]
         pairs: 'Any'
@@ -338,7 +355,8 @@ REASONS = '''
 NOT_TOKEN = re.compile("[^-!#$%&'*+.^_`|~0-9A-Za-z]")  # RFC 9110 section 5.6.2
 NOT_TEXT = re.compile(b'[^\t -~\x80-\xff]')  # RFC 9110 section 5.5: a field value has no control characters
 NOT_TARGET = re.compile('[^!"$-~]')  # RFC 9112 section 3.2: printable ASCII, and never a fragment
-HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+?\]|[-.~!$&'()*+,;=%_0-9A-Za-z]*?)(:[0-9]*?)?$")  # RFC 9110 section 7.2
+# RFC 9110 section 7.2
+HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+?\]|(?:[-.~!$&'()*+,;=_0-9A-Za-z]|%[0-9A-Fa-f][0-9A-Fa-f])*?)(:[0-9]*?)?$")
 
 
 class HTTPException(Exception):
@@ -432,7 +450,8 @@ def find_head_end(data: bytes) -> int:
 
 def parse_field(line: str) -> 'tuple[str, str]':
     """Parse one field line (RFC 9112 section 5); folded lines fail, because their name is not a token."""
-    if len(line) > Request.max_readline:
+    limit = Request.max_readline
+    if 4 * len(line) > limit and len(line.encode()) > limit:
         raise ProtocolError(431)
     name, colon, value = line.partition(':')
     if not colon or not name or NOT_TOKEN.search(name):
@@ -553,9 +572,9 @@ class ChunkedDecoder:
                 self.left -= len(part)
                 continue
             end = data.find(b'\n', pos)
+            if (end if end >= 0 else len(data)) - pos > Request.max_readline:
+                raise ProtocolError(400)
             if end < 0:
-                if len(data) - pos > Request.max_readline:
-                    raise ProtocolError(400)
                 break
             if data[end - 1:end] != b'\r' or end == pos or NOT_TEXT.search(data[pos:end - 1]):
                 raise ProtocolError(400)
@@ -868,7 +887,7 @@ class Response:
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
             self.headers.setdefault('Content-Type', 'application/json; charset=UTF-8')
-        if isinstance(body, (str, bytearray)):
+        if isinstance(body, (str, bytearray, memoryview)):
             body = body.encode() if isinstance(body, str) else bytes(body)
         self.body: 'Any' = body
 
@@ -917,6 +936,7 @@ class Response:
                 kind = self.default_content_type
                 headers['Content-Type'] = kind if 'charset=' in kind else kind + '; charset=UTF-8'
         check_headers(headers)
+        check_headers({'reason phrase': self.reason})
 
     def is_bodyless(self) -> bool:
         """Tell whether a response of this status never has a body (RFC 9112 section 6.3)."""
@@ -1103,9 +1123,9 @@ class URLPattern:
         cls.types[type_name] = pattern, parser
 
     def __init__(self, url_pattern: str):
-        self.url_pattern = '/' + url_pattern.lstrip('/')
+        self.url_pattern = url_pattern
         self.is_static = '<' not in url_pattern
-        text = percent_decode(self.url_pattern.partition('<')[0])
+        text = percent_decode('/' + url_pattern.lstrip('/').partition('<')[0])
         #: the literal text that a path must begin with: all of it, or up to a slash
         self.prefix = text if self.is_static else text[:text.rfind('/') + 1]
         self._regex: 'Any' = None
@@ -1116,7 +1136,7 @@ class URLPattern:
         regex = ''
         group = 1
         self._parsers = []
-        rest = self.url_pattern
+        rest = '/' + self.url_pattern.lstrip('/')
         while rest:
             text, mark, rest = rest.partition('<')
             regex += ''.join(['\\' + c if c in '\\.+*?()[]{}|^$' else c for c in percent_decode(text)])
@@ -1204,6 +1224,7 @@ class Microdot:
         self.after_error_request_handlers: 'list[Any]' = []
         self.error_handlers: 'dict[Any, Any]' = {}
         self.options_handler: 'Callable[[Request], dict[str, str]]' = self.default_options_handler
+        self.subapps: 'list[Microdot]' = []  # those whose hooks were copied
         self.debug = False
         self.servers: 'list[Server]' = []
 
@@ -1287,8 +1308,9 @@ class Microdot:
                                 (self.after_request_handlers, subapp.after_request_handlers),
                                 (self.after_error_request_handlers, subapp.after_error_request_handlers)):
                 for hook in other:
-                    if hook not in mine:  # mounted a second time
+                    if hook not in mine or subapp not in self.subapps:  # hooks run once, if mounted twice
                         mine.append(hook)
+            self.subapps.append(subapp)
             self.error_handlers.update(subapp.error_handlers)
 
     def add_route(self, pattern: URLPattern, methods: 'list[str]', handler: 'Callable[..., Any]', call: 'Any',
@@ -1519,6 +1541,7 @@ class Connection(AsyncBytesIO):
     #: Bytes that are read from the socket at a time; a board's heap is fragmented, and needs them in one piece.
     read_size = 256 if ON_MICROPYTHON else 65536
     is_busy = False  # from a complete header block to the end of the response
+    is_ended = False
     body: 'BodyStream | None' = None
     task: 'Any' = None
     raw_socket: 'Any' = None
@@ -1620,7 +1643,7 @@ class Connection(AsyncBytesIO):
     def end(self) -> None:
         """Close the connection unless it is busy."""
         if not self.is_busy:
-            self.is_busy = True
+            self.is_busy = self.is_ended = True
             self.task.cancel()
 
     async def serve(self) -> None:
@@ -1633,7 +1656,11 @@ class Connection(AsyncBytesIO):
                         pass
                 else:
                     await self.respond(None, await self.app.handle_error(None, ProtocolError(503)))
-            except (asyncio.CancelledError, ProtocolError):
+            except ProtocolError:
+                pass
+            except asyncio.CancelledError:
+                if not self.is_ended:  # by us
+                    raise
                 uncancel()
             finally:  # also when a KeyboardInterrupt hits this task
                 await self.aclose()
@@ -1648,6 +1675,7 @@ class Connection(AsyncBytesIO):
     async def serve_request(self) -> bool:
         """Serve one request. Returns whether there can be another one."""
         request = None
+        head = b''
         try:
             head = await self.read_head()
             if not head:
@@ -1656,17 +1684,17 @@ class Connection(AsyncBytesIO):
             response = await self.app.dispatch_request(request)
         except ProtocolError as exc:
             response = await self.app.handle_error(None, exc)
-        return response is not Response.already_handled and await self.respond(request, response)
+        is_head = head[:5] == b'HEAD '
+        return response is not Response.already_handled and await self.respond(request, response, is_head)
 
-    async def respond(self, request: 'Request | None', response: Response) -> bool:
+    async def respond(self, request: 'Request | None', response: Response, is_head: bool = False) -> bool:
         """Send a response. Returns whether there can be another request."""
         version = '1.1'
         headers = response.headers
         body = self.body
-        is_kept = is_head = False
+        is_kept = False
         if request:
             version = request.http_version
-            is_head = request.method == 'HEAD'
             is_kept = (keep_alive(version, request.headers) and keep_alive('1.1', headers) and not request.refusal
                        and not self.server.is_closing and response.status_code not in (413, 414)
                        and (not body or not body.left or
