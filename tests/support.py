@@ -7,7 +7,8 @@ import asyncio
 import sys
 
 ON_MICROPYTHON = sys.implementation.name == 'micropython'
-TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"  # RFC 9110 section 5.6.2
+# RFC 9110 section 5.6.2
+TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SINGLE_FIELDS = ('content-length', 'transfer-encoding', 'content-type', 'connection', 'date', 'allow')
 
 # RFC 9110 section 15, RFC 6585: the responses of the wire cases
@@ -62,7 +63,7 @@ def take_response(data: bytes, method: str = 'GET', is_eof: bool = True) -> 'tup
     :param method: of the request that is answered.
     :param is_eof: the server has closed the connection after ``data``.
 
-    Raises ``BadResponse``, or ``Incomplete`` where the header block, or without ``is_eof`` the body, has not ended.
+    Raises ``BadResponse``; ``Incomplete`` if the header block, or without ``is_eof`` the body, has not ended.
 
     """
     end = data.find(b'\r\n\r\n')
@@ -150,7 +151,7 @@ def take_body(response: Parsed, method: str, data: bytes, is_eof: bool) -> 'tupl
 
 
 def take_chunks(data: bytes) -> 'tuple[bytes, bytes]':
-    """Decode a chunked body (RFC 9112 section 7.1) without extensions and trailers, which this project never sends."""
+    """Decode a chunked body (RFC 9112 section 7.1); this project sends no extensions and no trailers."""
     body = b''
     while True:
         size, crlf, data = data.partition(b'\r\n')
@@ -187,8 +188,8 @@ class Reply:
     """
 
     def __init__(self, status: 'int | tuple[int, ...]', body: 'bytes | None' = None,
-                 headers: 'dict[str, object] | None' = None, absent: 'tuple[str, ...]' = (), method: str = 'GET',
-                 version: 'str | None' = '1.1', is_cut: bool = False):
+                 headers: 'dict[str, object] | None' = None, absent: 'tuple[str, ...]' = (),
+                 method: str = 'GET', version: 'str | None' = '1.1', is_cut: bool = False):
         self.statuses = status if isinstance(status, tuple) else (status,)
         self.body = body
         self.headers = headers or {}
@@ -218,10 +219,12 @@ def expect(what: str, condition: bool, wanted: object, found: object) -> None:
 
 
 class Outcome:
-    """What must come out: the responses, and whether the connection then stays open (``None``: it may or may not).
+    """What must come out.
 
-    ``is_refusal``: no handler may have seen the request. ``is_overrun``: the client sends what nobody reads, which can
-    reset the connection.
+    :param replies: the responses.
+    :param is_open: whether the connection then stays open; ``None`` if it may or may not.
+    :param is_refusal: no handler may have seen the request.
+    :param is_overrun: the client sends what nobody reads, which can reset the connection.
 
     """
 
@@ -245,7 +248,7 @@ class Outcome:
         return data
 
     def check_all(self, data: bytes) -> None:
-        """Compare all that came before the connection was closed, the answer to a ``PROBE`` at the end included."""
+        """Compare all that came until the connection was closed, after a ``PROBE`` had been sent."""
         try:
             rest = self.take(data, True)
             if self.is_open or self.is_open is None and rest:
@@ -315,14 +318,14 @@ class Failures:
         self.messages.append('%s (%s)\n    %s\n    sent %r' % (name, mode, what, b''.join(pieces)[:300]))
 
     def raise_any(self, log: 'list[str]') -> None:
-        """Raise an ``AssertionError`` with the first failures and what was logged meanwhile, if there is any failure."""
+        """Raise an ``AssertionError`` with the first failures, if there are any, and with what was logged."""
         if self.messages:
             shown = self.messages[:20] + log[:5]
             raise AssertionError('\n\n'.join(['%d failures' % len(self.messages)] + shown))
 
 
 class Log:
-    """``with Log() as log:`` whatever is printed to ``sys.stderr``, or reported to the event loop, is in ``log.lines``."""
+    """``with Log() as log:`` what is printed to ``sys.stderr`` or reported to the event loop is in ``log.lines``."""
 
     def __init__(self) -> None:
         self.lines: 'list[str]' = []
@@ -360,8 +363,8 @@ class Log:
 class serving:
     """``async with serving(serve, app) as port:`` the application listens on 127.0.0.1.
 
-    :param serve: the way to serve: ``await serve(app, port)`` returns after ``app.shutdown()``, and raises ``OSError``
-                  if the port is in use.
+    :param serve: the way to serve: ``await serve(app, port)`` returns after ``app.shutdown()``, and raises
+                  ``OSError`` if the port is in use.
 
     """
     ports = iter(range(24500, 25500))
@@ -409,7 +412,7 @@ async def close(writer: 'object') -> None:
 
 
 class Talk:
-    """Brings rows to a server over sockets: all is sent, each piece on its own, and only then read and compared."""
+    """Brings rows to a server over sockets: sends all, each piece on its own, and only then reads and compares."""
 
     def __init__(self, port: int):
         self.port = port

@@ -1,7 +1,7 @@
 """Every row of tests/wire_cases.py, brought to the server in many ways: through memory and over sockets.
 
-A way to serve is a parameter of what stands above the tests: ``exchange(app, pieces)`` returns all that the server sends
-until it closes the connection, ``serve(app, port)`` listens until ``app.shutdown()``.
+A way to serve is a parameter of what stands above the tests: ``exchange(app, pieces)`` returns all that the server
+sends until it closes the connection, ``serve(app, port)`` listens until ``app.shutdown()``.
 
 """
 import asyncio
@@ -31,7 +31,19 @@ from support import (
     take_response,
 )
 from wire_app import Pieces, make_app
-from wire_cases import CASES, CONTINUE, FAILING_CASES, HELLO, LIMITS, chunks, expecting, get, length, post, request
+from wire_cases import (
+    CASES,
+    CONTINUE,
+    FAILING_CASES,
+    HELLO,
+    LIMITS,
+    chunks,
+    expecting,
+    get,
+    length,
+    post,
+    request,
+)
 
 ROW_TIME = 20  # seconds, for one row in one mode
 MAX_CLIENTS = 48  # at a time
@@ -71,8 +83,8 @@ async def check_rows(rows, mode, run, n):
     failures = Failures()
 
     async def check_row(row):
-        name, data, outcome = row
-        for label, pieces, outcome in mode(data, outcome):
+        name, data, expected = row
+        for label, pieces, outcome in mode(data, expected):
             try:
                 await asyncio.wait_for(run(pieces, outcome), ROW_TIME)
             except Exception as exc:
@@ -131,7 +143,7 @@ def check_silence(log):
 # Every row in every mode
 # ---------------------------------------------------------------------------------------------------------------
 
-# Seconds. A board's server cannot half-close, so that a client sees the end of the connection only after this time
+# Seconds. A board's server cannot half-close: a client sees the end of the connection only after this time
 LINGER = 0.2 if ON_MICROPYTHON else 5  # where all is sent at once
 LONG_LINGER = 1 if ON_MICROPYTHON else 5
 
@@ -287,8 +299,8 @@ async def fetch(line):
 
 
 async def test_head_sends_the_headers_of_get():
-    for path in (b'/', b'/text', b'/dict', b'/generator', b'/reader', b'/sized', b'/cookie', b'/none', b'/redirect',
-                 b'/status/204', b'/status/304', b'/unknown', b'/abort/403', b'/close'):
+    for path in (b'/', b'/text', b'/dict', b'/generator', b'/reader', b'/sized', b'/cookie', b'/none',
+                 b'/redirect', b'/status/204', b'/status/304', b'/unknown', b'/abort/403', b'/close'):
         got = await fetch(b'GET ' + path + b' HTTP/1.1')
         head = await fetch(b'HEAD ' + path + b' HTTP/1.1')
         assert got.status == head.status, (path, got.status, head.status)
@@ -335,7 +347,7 @@ class OnePiece:
 
 
 async def test_head_and_small_body_leave_in_one_write():
-    for data in [get(path) for path in (b'/', b'/text', b'/dict', b'/none', b'/unknown')] + [b'garbage\r\n\r\n']:
+    for data in (get(b'/'), get(b'/text'), get(b'/dict'), get(b'/none'), get(b'/unknown'), b'garbage\r\n\r\n'):
         writer = CountingWriter()
         await make_app().handle_request(OnePiece(data), writer)
         assert len(writer.writes) == 1, writer.writes
@@ -416,8 +428,9 @@ def test_judge_sees_what_is_wrong():
     for data, outcome in (
             (good, keeps(HELLO)), (good, closes(HELLO)), (closing, keeps(HELLO)), (b'', closes(HELLO)),
             (good + closing, closes(HELLO)), (3 * good, keeps(HELLO)), (good[:-1], closes(HELLO)),
-            (good[:20], closes(HELLO)), (2 * good, keeps(Reply(200, b'other'))), (2 * good, keeps(Reply(404))),
-            (2 * good, keeps(Reply(200, headers={'X': 'y'}))), (2 * good, keeps(Reply(200, absent=('Content-Length',))))):
+            (good[:20], closes(HELLO)), (2 * good, keeps(Reply(404))), (2 * good, keeps(Reply(200, b'other'))),
+            (2 * good, keeps(Reply(200, headers={'X': 'y'}))),
+            (2 * good, keeps(Reply(200, absent=('Content-Length',))))):
         try:
             outcome.check_all(data)
         except AssertionError:

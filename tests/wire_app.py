@@ -1,4 +1,4 @@
-"""The application behind tests/wire_cases.py: small routes that show what arrived, or answer in one certain form."""
+"""The application behind tests/wire_cases.py: small routes that show what arrived, or answer in one form."""
 from microdot import Microdot, Response
 
 METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'QUERY']
@@ -114,7 +114,7 @@ def add_response_routes(app):
 
 
 def make_app():
-    """Return the application. Its list ``calls`` gets an entry for each handler and hook that sees a request."""
+    """Return the application. Its list ``calls`` gets an entry for each hook that sees a request."""
     app = Microdot()
     app.calls = []
 

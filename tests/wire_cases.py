@@ -1,8 +1,8 @@
 """The wire, case by case: what arrives, and what must come out, whichever server it is.
 
-A row is ``(name, request bytes, outcome)``. The rows follow from the contract and from RFC 9110 (semantics) and RFC 9112
-(HTTP/1.1), whose sections are given, not from what the code does. They are for the application of tests/wire_app.py under
-``LIMITS``; tests/test_wire.py runs each of them in many ways.
+A row is ``(name, request bytes, outcome)``. The rows follow from the contract and from RFC 9110 (semantics) and
+RFC 9112 (HTTP/1.1), whose sections are given, not from what the code does. They are for the application of
+tests/wire_app.py under ``LIMITS``; tests/test_wire.py runs each of them in many ways.
 
 """
 from support import Reply, closes, either, keeps, overruns, refuses
@@ -21,7 +21,8 @@ LAST_CHUNK = b'0\r\n\r\n'
 HELLO_CHUNKS = b'5\r\nhello\r\n0\r\n\r\n'
 HELLO = Reply(200, b'hello')
 NEXT = b'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
-EVIL = b'GET /x HTTP/1.1\r\nHost: a\r\nX: smuggling\r\n\r\n'  # what a body must not be taken for; over max_body_length
+#: What a body must not be taken for; it is longer than max_body_length.
+EVIL = b'GET /x HTTP/1.1\r\nHost: a\r\nX: smuggling\r\n\r\n'
 TOO_LONG = (400, 413, 431)  # the contract bounds extensions and trailers, and leaves the code open
 
 
@@ -121,7 +122,7 @@ REQUEST_LINE = (
     b'GET: / HTTP/1.1',
 ) + each(
     # RFC 9110 section 9.1: methods are case-sensitive; any token is well-formed
-    'unknown method', keeps(Reply(405, b'Method not allowed', {'Allow': ('GET', 'HEAD', 'OPTIONS')})), request,
+    'unknown method', keeps(Reply(405, headers={'Allow': ('GET', 'HEAD', 'OPTIONS')})), request,
     b'get / HTTP/1.1', b'Get / HTTP/1.1', b'M-SEARCH / HTTP/1.1', b"!#$%&'*+-.^_`|~09 / HTTP/1.1",
     b'TRACE / HTTP/1.1',
 )
@@ -383,7 +384,7 @@ CODINGS = each(
     b'gzip', b'gzip, chunked', b'identity', b'deflate', b'xchunked', b'chunked1', b'chunke', b'gzip,chunked',
     b'identity, chunked', b'gzip, deflate, chunked',
 ) + each(
-    # sections 6.1 and 6.3: chunked once and last; section 7: a list of tokens, none of them empty (RFC 9110 section 5.6.1)
+    # sections 6.1 and 6.3: chunked once and last; section 7: a list of tokens, none empty (RFC 9110 section 5.6.1)
     'Transfer-Encoding', refuses(400), coding,
     b'chunked, chunked', b'chunked,chunked', b'chunked, gzip', b'chunked, identity', b'', b',', b'chunked,',
     b',chunked', b'chunked chunked', b'"chunked"', b'gzip chunked', b'chunked\x00', b'\x0bchunked',
@@ -416,7 +417,8 @@ CODINGS = each(
     ('gzip in HTTP/1.0', request(b'POST /body HTTP/1.0', b'Transfer-Encoding: gzip\r\n', b'hello'),
      refuses(400)),
     ('chunked and Content-Length in HTTP/1.0',
-     request(b'POST /body HTTP/1.0', b'Transfer-Encoding: chunked\r\nContent-Length: 5\r\n', HELLO_CHUNKS), refuses(400)),
+     request(b'POST /body HTTP/1.0', b'Transfer-Encoding: chunked\r\nContent-Length: 5\r\n', HELLO_CHUNKS),
+     refuses(400)),
     ('space after Transfer-Encoding', post(b'Transfer-Encoding : chunked\r\n', HELLO_CHUNKS), refuses(400)),
     ('Transfer-Encoding with an underscore', get(b'/x', b'Transfer_Encoding: chunked\r\n'),
      keeps(Reply(200, b'[none]'))),
@@ -576,7 +578,8 @@ CONNECTIONS = each(
     ('five requests', 5 * NEXT, keeps(*[HELLO] * 5)),
     ('answers in order',
      get(b'/echo/1') + get(b'/unknown') + length(b'5') + get(b'/generator') + get(b'/echo/2'),
-     keeps(Reply(200, b'GET /echo/1 None'), Reply(404), HELLO, Reply(200, b'onetwo'), Reply(200, b'GET /echo/2 None'))),
+     keeps(Reply(200, b'GET /echo/1 None'), Reply(404), HELLO, Reply(200, b'onetwo'),
+           Reply(200, b'GET /echo/2 None'))),
     ('two bodies', 2 * length(b'5'), keeps(HELLO, HELLO)),
     ('two chunked bodies', 2 * chunks(HELLO_CHUNKS), keeps(HELLO, HELLO)),
     ('chunked, then a request', trailer(b'A: b') + NEXT, keeps(HELLO, HELLO)),
@@ -699,8 +702,8 @@ RESPONSES = (
 )
 
 #: Every case in which nothing is to be logged.
-CASES = (REQUEST_LINE + TARGETS + LINES + FIELDS + HOSTS + SIZES + LENGTHS + CODINGS + CHUNKS + EXPECT + CONNECTIONS
-         + RESPONSES)
+CASES = (REQUEST_LINE + TARGETS + LINES + FIELDS + HOSTS + SIZES + LENGTHS + CODINGS + CHUNKS + EXPECT
+         + CONNECTIONS + RESPONSES)
 
 #: Cases in which the application fails, so that its exception is logged.
 FAILING_CASES = (

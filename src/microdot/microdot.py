@@ -91,7 +91,13 @@ try:
                 self.writer.transport.abort()
 
     async def listen(f: 'Any', host: str, port: int, ssl: 'Any' = None) -> 'Any':
-        return await asyncio.start_server(f, host, port, ssl=ssl, start_serving=False)
+        async def accept(reader: 'Any', writer: 'Any') -> None:
+            try:
+                await f(reader, writer)
+            except asyncio.CancelledError:  # when the loop ends; asyncio's streams before 3.13 would log it as an error
+                pass
+
+        return await asyncio.start_server(accept, host, port, ssl=ssl, start_serving=False)
 
 except ImportError:  # MicroPython
     ON_MICROPYTHON = True
