@@ -375,20 +375,23 @@ class serving:
 
     async def __aenter__(self) -> int:
         for port in self.ports:
-            self.task = asyncio.create_task(self.serve(self.app, port))
+            self.error = None
+            self.task = asyncio.create_task(self.run(port))
             if await self.is_ready(port):
                 return port
         raise OSError('no free port')
+
+    async def run(self, port: int) -> None:
+        try:
+            await self.serve(self.app, port)
+        except OSError as exc:  # kept, because MicroPython prints what a task raises
+            self.error = exc
 
     async def is_ready(self, port: int) -> bool:
         """Wait until the server accepts connections; ``False`` if the port belongs to somebody else."""
         for _ in range(200):
             await asyncio.sleep(0.01)
             if self.task.done():
-                try:
-                    await self.task
-                except OSError:
-                    pass
                 return False
             try:
                 _, writer = await asyncio.open_connection('127.0.0.1', port)
@@ -401,6 +404,7 @@ class serving:
     async def __aexit__(self, *exc_info: object) -> None:
         self.app.shutdown()
         await asyncio.wait_for(self.task, 10)
+        assert not self.error, self.error
 
 
 async def close(writer: 'object') -> None:

@@ -5,6 +5,7 @@ Pythons, containers, the wire (pure functions, no I/O), request, response, route
 
 """
 import asyncio
+import gc
 import json
 import os
 import re
@@ -253,26 +254,33 @@ class MultiDict(dict):  # type: ignore[type-arg]
 class AsyncBytesIO:
     """Bytes in memory with the methods of an asyncio stream; subclasses fetch more bytes from elsewhere."""
 
+    #: Bytes to fetch at a time; a board's heap is fragmented, and needs them in one piece.
+    read_size = 256 if ON_MICROPYTHON else 65536
+
     def __init__(self, data: bytes = b''):
         self.data = data
 
-    async def _fill(self) -> bool:
-        """Append more bytes to ``data``; ``False`` at the end."""
+    async def _fill(self, n: int) -> bool:
+        """Append some bytes to ``data``, about ``n`` if that is up to this; ``False`` at the end."""
         return False
 
+    def _feed(self, data: bytes) -> bool:
+        self.data = self.data + data if self.data else data  # no copy of what a board could hold only once
+        return bool(data)
+
     def _take(self, n: int) -> bytes:
-        data = self.data[:n]
-        self.data = self.data[n:]
-        return data
+        data = self.data
+        self.data = data[n:]
+        return data[:n] if self.data else data
 
     async def read(self, n: int = -1) -> bytes:
         """Return up to ``n`` bytes as soon as there are some, all up to the end if negative, ``b''`` at the end."""
         if n >= 0:
             if n and not self.data:
-                await self._fill()
+                await self._fill(n)
             return self._take(n)
         parts = []
-        while self.data or await self._fill():
+        while self.data or await self._fill(self.read_size):
             parts.append(self.data)
             self.data = b''
         return b''.join(parts)
@@ -280,7 +288,7 @@ class AsyncBytesIO:
     async def readexactly(self, n: int) -> bytes:
         """Return ``n`` bytes; ``EOFError`` if there are fewer."""
         while len(self.data) < n:
-            if not await self._fill():
+            if not await self._fill(n - len(self.data)):
                 raise EOFError
         return self._take(n)
 
@@ -290,7 +298,7 @@ class AsyncBytesIO:
             end = self.data.find(separator)
             if end >= 0:
                 return self._take(end + len(separator))
-            if not await self._fill():
+            if not await self._fill(self.read_size):
                 return self._take(len(self.data))
 
     async def readline(self) -> bytes:
@@ -648,7 +656,7 @@ class BodyStream(AsyncBytesIO):
         self.count = 0  # bytes of the body so far
         self.status = 0  # of the refusal, once the body is known to be malformed or cut off
 
-    async def _fill(self) -> bool:
+    async def _fill(self, n: int) -> bool:
         connection = self.connection
         data = b''
         while self.left and not data and not self.status:
@@ -657,7 +665,7 @@ class BodyStream(AsyncBytesIO):
                 await connection.awrite(b'HTTP/1.1 100 Continue\r\n\r\n')
             connection.set_limit(connection.app.body_timeout)
             try:
-                data = await connection.read(self.left if self.left > 0 else connection.read_size)
+                data = await connection.read(min(n, self.left) if self.left > 0 else self.read_size)
                 if not data:
                     raise ProtocolError(400)
                 if not self._decoder:
@@ -676,8 +684,7 @@ class BodyStream(AsyncBytesIO):
                 self.status = exc.args[0]
         if self.status:
             raise ProtocolError(self.status)
-        self.data += data
-        return bool(data)
+        return self._feed(data)
 
 
 class Request:
@@ -822,7 +829,7 @@ class Request:
             while size <= Request.max_body_length:
                 part = await body.read(Request.max_body_length + 1 - size)
                 if not part:
-                    self.body = b''.join(parts)
+                    self.body = parts[0] if len(parts) == 1 else b''.join(parts)
                     return
                 parts.append(part)
                 size += len(part)
@@ -1544,8 +1551,6 @@ class Disconnected(OSError):
 class Connection(AsyncBytesIO):
     """A connection to a client. Handlers see it as ``request.sock``, both as reader and as writer."""
 
-    #: Bytes that are read from the socket at a time; a board's heap is fragmented, and needs them in one piece.
-    read_size = 256 if ON_MICROPYTHON else 65536
     is_busy = False  # from a complete header block to the end of the response
     is_ended = False
     body: 'BodyStream | None' = None
@@ -1586,10 +1591,8 @@ class Connection(AsyncBytesIO):
         finally:
             del waits[task]
 
-    async def _fill(self) -> bool:
-        data = await self._wait(self.reader.read(self.read_size))
-        self.data += data
-        return bool(data)
+    async def _fill(self, n: int) -> bool:
+        return self._feed(await self._wait(self.reader.read(n)))
 
     async def read_head(self) -> bytes:
         """Return a header block with its empty line, ``b''`` where the connection ends before one begins."""
@@ -1745,6 +1748,8 @@ class Server:
             self.scheme = 'https'
             self.ssl = ssl
             ssl = self if ON_MICROPYTHON else ssl
+        if hasattr(gc, 'threshold') and gc.threshold() < 0:  # MicroPython, and nobody has chosen
+            gc.threshold(gc.mem_free() // 4)  # collecting late scatters what stays over all of the heap
         self.loop = asyncio.get_event_loop()
         self.server = await listen(lambda reader, writer: Connection(self, reader, writer).serve(), host, port,
                                     ssl=ssl)
