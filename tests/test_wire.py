@@ -235,6 +235,44 @@ def check_end_of_cut_request(data):
         expect('after the response', not rest, b'', rest)
 
 
+async def test_longest_lines_of_the_default_limits():
+    """What is long must not be too much for a regular expression or the stack, on a board either."""
+    n = Request.max_readline - 100
+    rows = (
+        (get(b'/echo/' + b'a' * n), 200),
+        (get(b'/echo/' + b'a/' * (n // 2)), 200),
+        (get(b'/echo/a?' + b'%41&' * (n // 4)), 200),
+        (get(b'http://' + b'a' * (n - 10) + b'/'), 200),
+        (get(b'http://' + b'%41' * (n // 3 - 4) + b'/'), 200),
+        (get(b'/' + b'a' * n), 404),
+        (request(b'A' * n + b' / HTTP/1.1'), 405),
+        (b'GET / HTTP/1.1\r\nHost: ' + b'a' * n + b'\r\n\r\n', 200),
+        (b'GET / HTTP/1.1\r\nHost: ' + b'%41' * (n // 3) + b'\r\n\r\n', 200),
+        (b'GET / HTTP/1.1\r\nHost: ' + b'a' * n + b'/\r\n\r\n', 400),
+        (b'GET / HTTP/1.1\r\nHost: a:' + b'1' * n + b'\r\n\r\n', 200),
+        (b'GET / HTTP/1.1\r\nHost: [' + b':' * n + b'\r\n\r\n', 400),
+        (get(b'/', b'X: ' + b'\xc3\xa9' * (n // 2) + b'\r\n'), 200),
+        (get(b'/', b'A' * n + b': y\r\n'), 200),
+        (get(b'/', b'Connection: ' + b'a,' * (n // 2) + b'\r\n'), 200),
+        (get(b'/cookies', b'Cookie: ' + b'a=1; ' * (n // 5) + b'\r\n'), 200),
+        (post(b'Transfer-Encoding: ' + b'a,' * (n // 2) + b'a\r\n'), 501),
+        (length(b'9' * n), 413),
+        (length(b'5,' * (n // 2) + b'5'), 200),
+        (chunks(b'5;' + b'a' * n + b'\r\nhello\r\n0\r\n\r\n'), 200),
+        (chunks(b'5\r\nhello\r\n0\r\nX: ' + b'a' * n + b'\r\n\r\n'), 200),
+    )
+    failures = Failures()
+    with Log() as log:
+        for data, status in rows:
+            try:
+                response, _ = take_response(await exchange_in_memory(make_app(), [data]))
+                expect('status', response.status == status, status, response.status)
+            except Exception as exc:
+                failures.add('%d bytes' % n, 'in memory', [data[:60], b' ... ', data[-20:]], exc)
+    failures.raise_any(log.lines)
+    check_silence(log.lines)
+
+
 async def check_continue(reader, writer):
     """Be a client that waits for ``100 Continue`` before it sends the body (RFC 9110 section 10.1.1)."""
     data = expecting(b'100-continue')

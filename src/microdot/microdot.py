@@ -1749,7 +1749,7 @@ class Server:
             self.ssl = ssl
             ssl = self if ON_MICROPYTHON else ssl
         if hasattr(gc, 'threshold') and gc.threshold() < 0:  # MicroPython, and nobody has chosen
-            gc.threshold(gc.mem_free() // 4)  # collecting late scatters what stays over all of the heap
+            gc.threshold(gc.mem_free() // 4)  # type: ignore[attr-defined] # collecting late scatters what stays over all of the heap
         self.loop = asyncio.get_event_loop()
         self.server = await listen(lambda reader, writer: Connection(self, reader, writer).serve(), host, port,
                                     ssl=ssl)
