@@ -369,8 +369,7 @@ REASONS = '''
 NOT_TOKEN = re.compile("[^-!#$%&'*+.^_`|~0-9A-Za-z]")  # RFC 9110 section 5.6.2
 NOT_TEXT = re.compile(b'[^\t -~\x80-\xff]')  # RFC 9110 section 5.5: a field value has no control characters
 NOT_TARGET = re.compile('[^!"$-~]')  # RFC 9112 section 3.2: printable ASCII, and never a fragment
-# RFC 9110 section 7.2
-HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+?\]|(?:[-.~!$&'()*+,;=_0-9A-Za-z]|%[0-9A-Fa-f][0-9A-Fa-f])*?)(:[0-9]*?)?$")
+HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+?\]|[-.~!$&'()*+,;=%_0-9A-Za-z]*?)(:[0-9]*?)?$")  # RFC 9110 section 7.2
 
 
 class HTTPException(Exception):
@@ -462,12 +461,11 @@ def find_head_end(data: bytes) -> int:
     return end
 
 
-def parse_field(line: str) -> 'tuple[str, str]':
+def parse_field(line: bytes) -> 'tuple[str, str]':
     """Parse one field line (RFC 9112 section 5); folded lines fail, because their name is not a token."""
-    limit = Request.max_readline
-    if 4 * len(line) > limit and len(line.encode()) > limit:
+    if len(line) > Request.max_readline:
         raise ProtocolError(431)
-    name, colon, value = line.partition(':')
+    name, colon, value = decode(line).partition(':')
     if not colon or not name or NOT_TOKEN.search(name):
         raise ProtocolError(400)
     return name, value.strip(' \t')
@@ -479,8 +477,8 @@ def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
     Returns method, target (in origin form, or ``*``), version (``'1.0'`` or ``'1.1'``) and headers.
 
     """
-    lines = decode(head).split('\n')
-    method, target, version = parse_request_line(lines[0].rstrip('\r'))
+    lines = head.split(b'\n')
+    method, target, version = parse_request_line(decode(lines[0].rstrip(b'\r')))
     bare = head.replace(b'\r\n', b'')
     if version == '1.0':
         bare = bare.replace(b'\n', b'')  # RFC 9112 section 2.2: a bare LF may end a line; here only in HTTP/1.0
@@ -490,10 +488,8 @@ def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
         raise ProtocolError(431)
     headers = NoCaseDict()
     for line in lines[1:-2]:
-        name, value = parse_field(line.rstrip('\r'))
-        if name in headers:  # RFC 9110 section 5.3, RFC 9112 section 3.2, RFC 9113 section 8.2.3
-            if name.lower() == 'host':
-                raise ProtocolError(400)
+        name, value = parse_field(line.rstrip(b'\r'))
+        if name in headers:  # RFC 9110 section 5.3, RFC 9113 section 8.2.3; two of Host make one that is not valid
             value = headers[name] + ('; ' if name.lower() == 'cookie' else ', ') + value
         headers[name] = value
     host = headers.get('Host', '' if version == '1.0' else ' ')
@@ -507,8 +503,9 @@ def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
         if scheme.lower() not in ('http', 'https') or not authority:
             raise ProtocolError(400)
         headers['Host'] = authority
-    if not HOST.match(host) or not HOST.match(authority):
-        raise ProtocolError(400)
+    for text in host, authority:
+        if not HOST.match(text) or '%' in percent_decode(text):  # what is left of a malformed triplet
+            raise ProtocolError(400)
     return method, target, version, headers
 
 
@@ -613,7 +610,7 @@ class ChunkedDecoder:
                 raise ProtocolError(400)
             self.state = 0
         elif line:
-            parse_field(decode(line))
+            parse_field(line)
         else:
             self.done = True
         self.count += len(line)

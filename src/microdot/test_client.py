@@ -68,16 +68,16 @@ class TestResponse:
             end = find_head_end(data)
             if not end:
                 raise EOFError('the connection was closed before the end of the header')
-            lines = decode(data[:end]).split('\r\n')
+            lines = data[:end].split(b'\r\n')
             data = data[end:]
-            _, status, reason = lines[0].split(' ', 2)
+            _, status, reason = decode(lines[0]).split(' ', 2)
             status_code = int(status)
         headers = parse_headers(lines[1:-2])
         body = b'' if method == 'HEAD' else read_body(status_code, headers, data)
         return cls(status_code, reason, headers, body)
 
 
-def parse_headers(lines: 'list[str]') -> NoCaseDict:
+def parse_headers(lines: 'list[bytes]') -> NoCaseDict:
     headers = NoCaseDict()
     for line in lines:
         name, value = parse_field(line)

@@ -182,8 +182,14 @@ def ask_httptools(data: bytes) -> Opinion:
 # ---------------------------------------------------------------------------------------------------------------
 
 def texts(value: bytes) -> set[str]:
-    """Return what a value may be as ``str``: which encoding it has, HTTP does not say."""
-    return {value.decode('latin-1'), value.decode('utf-8', 'replace')}
+    """Return what a value may be as ``str``: HTTP does not say which encoding it has, and each line has its own."""
+    lines = []
+    for line in value.split(b', '):
+        try:
+            lines.append(line.decode())
+        except UnicodeDecodeError:
+            lines.append(line.decode('latin-1'))
+    return {value.decode('latin-1'), value.decode('utf-8', 'replace'), ', '.join(lines)}
 
 
 def join_fields(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
