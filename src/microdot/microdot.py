@@ -1660,7 +1660,7 @@ class Connection(AsyncBytesIO):
                 if self.server.add(self):
                     while await self.serve_request():
                         pass
-                else:
+                elif len(self.server.connections) < self.app.max_connections + 3:  # not a crowd of refusals
                     await self.respond(None, await self.app.handle_error(None, ProtocolError(503)))
             except ProtocolError:
                 pass
@@ -1748,8 +1748,7 @@ class Server:
         if hasattr(gc, 'threshold') and gc.threshold() < 0:  # MicroPython, and nobody has chosen
             gc.threshold(gc.mem_free() // 4)  # type: ignore[attr-defined] # collecting late scatters what stays over all of the heap
         self.loop = asyncio.get_event_loop()
-        self.server = await listen(lambda reader, writer: Connection(self, reader, writer).serve(), host, port,
-                                    ssl=ssl)
+        self.server = await listen(self._accept, host, port, ssl=ssl)
         asyncio.create_task(self._sweep())
         self.app.servers.append(self)
 
@@ -1804,12 +1803,24 @@ class Server:
             self.app.servers.remove(self)
             self._closed.set()
 
+    async def _accept(self, reader: 'Any', writer: 'Any') -> None:
+        try:
+            await Connection(self, reader, writer).serve()
+        except MemoryError:  # a board goes on with the clients that it has
+            if ON_MICROPYTHON:
+                writer.s.close()
+            else:
+                writer.close()
+
     async def _sweep(self) -> None:
         """Cancel the tasks whose time is over, until the server is closed."""
         while not self._closed.is_set():
             await asyncio.sleep(self.sweep_period)
             self.sweeps += 1
-            for task, deadline in list(self.waits.items()):
-                if deadline and deadline <= self.sweeps:
-                    self.waits[task] = 0
-                    task.cancel()
+            try:
+                for task, deadline in list(self.waits.items()):
+                    if deadline and deadline <= self.sweeps:
+                        self.waits[task] = 0
+                        task.cancel()
+            except MemoryError:  # the next sweep finds the others
+                pass
