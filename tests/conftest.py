@@ -1,9 +1,34 @@
 """Settings of pytest that pyproject.toml cannot express."""
 import os
 
+import pytest
 from hypothesis import settings
+from memory_transport import exchange
+
+from microdot.microdot import Server
+from microdot.test_client import TestClient
 
 # Machines in CI are slow now and then, and there a failure must come again when the run is repeated.
 settings.register_profile('local', deadline=None)
 settings.register_profile('ci', deadline=None, derandomize=True)
 settings.load_profile('ci' if os.environ.get('CI') else 'local')
+
+#: Modules whose tests run once with each server: what one of them does, the other does too.
+FOR_EACH_SERVER = ['test_microdot', 'test_microdot_cpython', 'test_request', 'test_response', 'test_server',
+                   'test_test_client', 'test_wire', 'test_property']
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__.rpartition('.')[2] in FOR_EACH_SERVER:
+        metafunc.fixturenames.append('server_kind')
+        metafunc.parametrize('server_kind', ['protocol', 'portable'], indirect=True)
+
+
+@pytest.fixture
+def server_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make ``start_server()`` and ``TestClient`` use the server of CPython, or the portable one."""
+    if request.param == 'portable':
+        monkeypatch.setattr('microdot.microdot.make_server', lambda app, **options: Server(app))
+    else:
+        monkeypatch.setattr(TestClient, 'exchange', lambda self, pieces: exchange(self.app, pieces, self.scheme))
+    return request.param

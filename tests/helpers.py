@@ -3,6 +3,11 @@ import os
 import sys
 import time
 
+try:
+    import logging
+except ImportError:  # MicroPython
+    pass
+
 from microdot import AsyncBytesIO, Microdot, Request
 
 ON_MICROPYTHON = sys.implementation.name == 'micropython'
@@ -99,3 +104,32 @@ async def get_text(app, path):
     response = await TestClient(app).get(path)
     assert response.status_code == 200, (path, response.status_code)
     return response.text
+
+
+class logged_errors:
+    """``with logged_errors() as errors:`` the exceptions that the server logs are in this list, and nowhere else."""
+
+    def __enter__(self):
+        self.errors = []
+        if ON_MICROPYTHON:
+            self.module = sys.modules['microdot.microdot']
+            self.original = self.module.log_error
+            self.module.log_error = lambda exc, request: self.errors.append(exc)
+        else:
+            self.logger = logging.getLogger('microdot')
+            self.handler = logging.Handler()
+            self.handler.emit = self.emit
+            self.logger.addHandler(self.handler)
+            self.logger.propagate = False
+        return self.errors
+
+    def emit(self, record):
+        if record.exc_info:
+            self.errors.append(record.exc_info[1])
+
+    def __exit__(self, exc_type, exc, traceback):
+        if ON_MICROPYTHON:
+            self.module.log_error = self.original
+        else:
+            self.logger.removeHandler(self.handler)
+            self.logger.propagate = True

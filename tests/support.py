@@ -6,6 +6,8 @@ Works on CPython and on MicroPython. Nothing here uses the code under test to ju
 import asyncio
 import sys
 
+from helpers import logged_errors
+
 ON_MICROPYTHON = sys.implementation.name == 'micropython'
 # RFC 9110 section 5.6.2
 TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -336,16 +338,12 @@ class Log:
     def flush(self) -> None:
         pass
 
-    def record(self, exc: BaseException, *args: object, **kwargs: object) -> None:
-        self.lines.append(repr(exc))
-
     def record_loop(self, loop: object, context: 'dict[str, object]') -> None:
         self.lines.append('%s %r' % (context.get('message'), context.get('exception')))
 
     def __enter__(self) -> 'Log':
-        self.module = sys.modules['microdot.microdot']
-        self.print_exception = self.module.print_exception
-        self.module.print_exception = self.record
+        self.errors = logged_errors()
+        self.exceptions = self.errors.__enter__()
         self.loop = asyncio.get_event_loop()
         self.loop.set_exception_handler(self.record_loop)
         if not ON_MICROPYTHON:  # where sys.stderr cannot be replaced
@@ -354,7 +352,8 @@ class Log:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.module.print_exception = self.print_exception
+        self.errors.__exit__(*exc_info)
+        self.lines += [repr(exc) for exc in self.exceptions]
         self.loop.set_exception_handler(None)
         if not ON_MICROPYTHON:
             sys.stderr = self.stderr

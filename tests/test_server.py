@@ -1,9 +1,9 @@
 """The portable server over real sockets: time limits, caps, refusals, shutdown, and that nothing is left behind."""
 import asyncio
-import sys
 
-from helpers import ON_MICROPYTHON, changed
+from helpers import ON_MICROPYTHON, changed, logged_errors
 from microdot import Microdot, Request, Response
+from microdot import microdot as core
 from microdot.microdot import Server
 
 PORTS = iter(range(23400, 24400))
@@ -31,7 +31,7 @@ class serving:
 
 async def start(app):
     for port in PORTS:
-        server = Server(app)
+        server = core.make_server(app)
         try:
             await server.start('127.0.0.1', port)
         except OSError:  # in use by somebody else
@@ -113,20 +113,6 @@ def make_app(**settings):
     return app
 
 
-class quiet:
-    """``with quiet() as errors:`` collects what the server would print."""
-
-    def __enter__(self):
-        self.module = sys.modules['microdot.microdot']
-        self.original = self.module.print_exception
-        self.errors = []
-        self.module.print_exception = self.errors.append
-        return self.errors
-
-    def __exit__(self, exc_type, exc, traceback):
-        self.module.print_exception = self.original
-
-
 async def test_a_connection_serves_many_requests():
     app = make_app()
     async with serving(app) as server:
@@ -155,7 +141,7 @@ async def test_peername_and_socket_reach_the_handler():
 
 
 async def test_half_a_header_gets_a_408_after_the_time_limit():
-    with quiet() as errors:
+    with logged_errors() as errors:
         async with serving(make_app(header_timeout=0.3)) as server:
             client = await Client.connect(server, b'GET / HTTP/1.1\r\nHo')
             data = await client.read()
@@ -194,7 +180,7 @@ async def test_silence_is_ended_in_silence():
 
 async def test_a_body_that_stops_gets_a_408_and_no_handler():
     app = make_app(body_timeout=0.2)
-    with quiet() as errors:
+    with logged_errors() as errors:
         async with serving(app) as server:
             client = await Client.connect(server, b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc')
             status, body = await client.read_response()
@@ -212,7 +198,7 @@ async def test_a_streamed_body_that_stops_gets_a_408():
             pass
         return 'never'
 
-    with changed(Request, max_body_length=4), quiet() as errors:
+    with changed(Request, max_body_length=4), logged_errors() as errors:
         async with serving(app) as server:
             client = await Client.connect(
                 server, b'POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc')
@@ -235,7 +221,7 @@ async def test_a_client_that_does_not_read_is_dropped():
                 ended.append(True)
         return body()
 
-    with quiet() as errors:
+    with logged_errors() as errors:
         async with serving(app) as server:
             client = await Client.connect(server, b'GET /big HTTP/1.1\r\nHost: a\r\n\r\n')
             await until(lambda: ended)
@@ -261,7 +247,7 @@ async def test_a_client_that_leaves_ends_the_body():
                 ended.append(True)
         return body()
 
-    with quiet() as errors:
+    with logged_errors() as errors:
         async with serving(app) as server:
             client = await Client.connect(server, b'GET /endless HTTP/1.1\r\nHost: a\r\n\r\n')
             assert await client.read(10)
@@ -306,7 +292,7 @@ async def test_a_body_that_fails_ends_the_connection_without_its_last_chunk():
             raise ValueError('half-way')
         return body()
 
-    with quiet() as errors:
+    with logged_errors() as errors:
         async with serving(app) as server:
             client = await Client.connect(server, b'GET /fails HTTP/1.1\r\nHost: a\r\n\r\n')
             data = await client.read()
@@ -364,7 +350,7 @@ async def test_without_room_there_is_a_503():
 
     async with serving(app) as server:
         busy = await Client.connect(server, b'GET /slow HTTP/1.1\r\nHost: a\r\n\r\n')
-        await until(lambda: server.connections and server.connections[0].is_busy)
+        await until(lambda: server.connections and list(server.connections)[0].is_busy)
         extra = await Client.connect(server, b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
         assert (await extra.read_response())[0] == 503
         await extra.close()
@@ -423,7 +409,7 @@ async def test_shutdown_completes_requests_and_closes_idle_connections():
         if n < 2:
             assert await client.get() == (200, b'hello')
     streaming = await Client.connect(server, b'GET /stream HTTP/1.1\r\nHost: a\r\n\r\n')
-    await until(lambda: server.connections[-1].is_busy)
+    await until(lambda: list(server.connections)[-1].is_busy)
     last = await Client.connect(server)
     assert await last.get('/shutdown') == (200, b'bye')
     for client in idle:
@@ -468,7 +454,7 @@ async def test_cancelling_the_server_ends_its_connections():
     task = asyncio.create_task(server.serve_forever())
     await asyncio.sleep(0)
     client = await Client.connect(server, b'GET /hang HTTP/1.1\r\nHost: a\r\n\r\n')
-    await until(lambda: server.connections and server.connections[0].is_busy)
+    await until(lambda: server.connections and list(server.connections)[0].is_busy)
     task.cancel()
     try:
         await task

@@ -29,12 +29,23 @@ else:  # CPython, CircuitPython
     from traceback import print_exception
 
 try:
+    from functools import lru_cache
+    from importlib import import_module
     from inspect import iscoroutine as iscoroutine
     from inspect import iscoroutinefunction
+    from logging import getLogger
 
     ON_MICROPYTHON = False
     mro = type.mro
+    memoize = lru_cache(512)
     date_cache: 'list[Any]' = [0, '']
+
+    def load(name: str) -> 'Any':
+        """Import a module that is for CPython alone; ``None`` where there is only this file."""
+        try:
+            return import_module('microdot.' + name)
+        except ModuleNotFoundError:
+            return None
 
     async def run_sync(f: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> 'Any':
         def call() -> 'Any':
@@ -58,6 +69,17 @@ try:
         """Format a UTC time tuple as an IMF-fixdate (RFC 9110 section 5.6.7); asctime() knows no locale."""
         weekday, month, _, clock, year = time.asctime(t).split()
         return '%s, %02d %s %s %s GMT' % (weekday, t[2], month, year, clock)
+
+    def log_error(exc: BaseException, request: 'Request | None') -> None:
+        what = '%s %s' % (request.method, request.url) if request else 'error outside of a handler'
+        getLogger('microdot').error('%s', what, exc_info=exc)
+
+    def own(headers: 'NoCaseDict') -> 'NoCaseDict':
+        return headers.copy()
+
+    def log_request(request: 'Request', response: 'Response') -> None:
+        getLogger('microdot.access').info('%s "%s %s HTTP/%s" %d', request.client_addr[0], request.method, request.url,
+                                          request.http_version, response.status_code)
 
     def date_header() -> str:
         now = int(time.time())
@@ -118,6 +140,20 @@ except ImportError:  # MicroPython
         for base in cls.__bases__:
             classes += mro(base)
         return classes
+
+    def memoize(f: 'Any') -> 'Any':  # a board has no memory for it
+        return f
+
+    own = memoize  # type: ignore[assignment]
+
+    def load(name: str) -> 'Any':
+        return None
+
+    def log_error(exc: BaseException, request: 'Request | None') -> None:
+        print_exception(exc)
+
+    def log_request(request: 'Request', response: 'Response') -> None:
+        print(request.method, request.url, response.status_code)
 
     def uncancel() -> str:  # type: ignore[misc]
         return ''
@@ -205,7 +241,22 @@ class NoCaseDict(dict):  # type: ignore[type-arg]
         return super().pop(self._spell(key), *default)
 
     def copy(self) -> 'NoCaseDict':
-        return NoCaseDict(self)
+        new = NoCaseDict()
+        new.add_fields(self.items())
+        return new
+
+    def add_fields(self, fields: 'Any') -> None:
+        """Add pairs of name and value; those of a repeated name are joined (RFC 9110 section 5.3)."""
+        spelling = self._spelling
+        put = super().__setitem__
+        for name, value in fields:
+            key = name.lower()
+            if key in spelling:  # RFC 9113 section 8.2.3; two of Host make one that is not valid
+                name = spelling[key]
+                value = self[name] + ('; ' if key == 'cookie' else ', ') + value
+            else:
+                spelling[key] = name
+            put(name, value)
 
     def __ior__(self, other_dict: 'Any') -> 'NoCaseDict':
         self.update(other_dict)
@@ -463,55 +514,47 @@ def find_head_end(data: bytes) -> int:
 
 def parse_field(line: bytes) -> 'tuple[str, str]':
     """Parse one field line (RFC 9112 section 5); folded lines fail, because their name is not a token."""
-    if len(line) > Request.max_readline:
-        raise ProtocolError(431)
     name, colon, value = decode(line).partition(':')
-    if not colon or not name or NOT_TOKEN.search(name):
+    if not colon or not name or NOT_TOKEN.search(name) or NOT_TEXT.search(line):
         raise ProtocolError(400)
     return name, value.strip(' \t')
 
 
-def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict]':
-    """Parse a complete header block with its empty line (RFC 9112 sections 2 to 5).
+def parse_fields(block: bytes, version: str, max_headers: int, max_line: int) -> 'tuple[NoCaseDict, int, bool, bool]':
+    """Parse the field lines of a request with the empty line behind them.
 
-    Returns method, target (in origin form, or ``*``), version (``'1.0'`` or ``'1.1'``) and headers.
+    Returns the headers, and what they say: the length of the body and whether to send 100 (Continue), as
+    :func:`body_framing` has it, and whether the connection may be kept open. Nobody may change these headers,
+    because they are given out again.
 
     """
-    lines = head.split(b'\n')
-    method, target, version = parse_request_line(decode(lines[0].rstrip(b'\r')))
-    bare = head.replace(b'\r\n', b'')
-    if version == '1.0':
-        bare = bare.replace(b'\n', b'')  # RFC 9112 section 2.2: a bare LF may end a line; here only in HTTP/1.0
-    if NOT_TEXT.search(bare):
+    if version == '1.0':  # RFC 9112 section 2.2: a bare LF may end a line; here only in HTTP/1.0
+        block = block.replace(b'\r\n', b'\n').replace(b'\n', b'\r\n')
+    lines = block.split(b'\r\n')
+    if lines.pop() or lines.pop():  # the head ended in a bare LF
         raise ProtocolError(400)
-    if len(lines) - 3 > Request.max_headers:
+    if len(lines) > max_headers:
         raise ProtocolError(431)
+    for line in lines if len(block) > max_line else ():
+        if len(line) > max_line:
+            raise ProtocolError(431)
     headers = NoCaseDict()
-    for line in lines[1:-2]:
-        name, value = parse_field(line.rstrip(b'\r'))
-        if name in headers:  # RFC 9110 section 5.3, RFC 9113 section 8.2.3; two of Host make one that is not valid
-            value = headers[name] + ('; ' if name.lower() == 'cookie' else ', ') + value
-        headers[name] = value
-    host = headers.get('Host', '' if version == '1.0' else ' ')
-    authority = host
-    if target[0] not in '/*':  # absolute form (RFC 9112 section 3.2.2)
-        scheme, _, rest = target.partition('://')
-        authority = rest.partition('/')[0].partition('?')[0]
-        target = rest[len(authority):]
-        if target[:1] != '/':
-            target = '/' + target
-        if scheme.lower() not in ('http', 'https') or not authority:
-            raise ProtocolError(400)
-        headers['Host'] = authority
-    for text in host, authority:
-        if not HOST.match(text) or '%' in percent_decode(text):  # what is left of a malformed triplet
-            raise ProtocolError(400)
-    return method, target, version, headers
+    headers.add_fields(map(parse_field if len(block) > MEMO_SIZE else recall_field, lines))
+    if not is_host(headers.get('Host', '' if version == '1.0' else ' ')):
+        raise ProtocolError(400)
+    length, expects = body_framing(version, headers)
+    return headers, length, expects, keep_alive(version, headers)
 
 
-def parse_request_line(line: str) -> 'tuple[str, str, str]':
-    """Parse ``METHOD target HTTP/1.x`` (RFC 9112 section 3)."""
-    parts = line.split(' ')
+def parse_request_line(line: bytes) -> 'tuple[str, str, str, str]':
+    """Parse ``METHOD target HTTP/1.x`` (RFC 9112 section 3), without its line feed.
+
+    Returns method, target in origin form or ``*``, version (``'1.0'`` or ``'1.1'``), and the authority of a target
+    in absolute form.
+
+    """
+    text = decode(line)
+    parts = text.rstrip('\r').split(' ')
     if len(parts) != 3 or not parts[0] or NOT_TOKEN.search(parts[0]) or NOT_TARGET.search(parts[1]):
         raise ProtocolError(400)
     method, target, version = parts
@@ -519,9 +562,49 @@ def parse_request_line(line: str) -> 'tuple[str, str, str]':
         major, dot, minor = version[5:].partition('.')
         is_version = version[:5] == 'HTTP/' and len(version) == 8 and dot and (major + minor).encode().isdigit()
         raise ProtocolError(505 if is_version and major != '1' else 400)
-    if target[:1] != '/' and target[:4].lower() != 'http' and not (target == '*' and method == 'OPTIONS'):
+    end = text[-2:]  # "1\r"; RFC 9112 section 2.2
+    if end != '1\r' and end != '0\r' and end != '.0':
         raise ProtocolError(400)
-    return method, target, version[5:]
+    authority = ''
+    if target[:1] != '/' and not (target == '*' and method == 'OPTIONS'):
+        scheme, _, rest = target.partition('://')  # absolute form (RFC 9112 section 3.2.2)
+        authority = rest.partition('/')[0].partition('?')[0]
+        target = rest[len(authority):]
+        if target[:1] != '/':
+            target = '/' + target
+        if scheme.lower() not in ('http', 'https') or not authority or not is_host(authority):
+            raise ProtocolError(400)
+    return method, target, version[5:], authority
+
+
+# PERF: what clients send repeats itself, whole or line by line (bench: plain text with a browser's headers)
+MEMO_SIZE = 1024  # bytes of what is remembered at the most, so that strangers cannot fill the memory
+recall_field = memoize(parse_field)
+recall_fields = memoize(parse_fields)
+recall_request_line = memoize(parse_request_line)
+
+
+def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict, int, bool, bool]':
+    """Parse a complete header block with its empty line (RFC 9112 sections 2 to 5).
+
+    Returns method, target, version, headers, length of the body, whether to send 100 (Continue), and whether the
+    connection may be kept open: see :func:`parse_request_line` and :func:`parse_fields`.
+
+    """
+    line, _, block = head.partition(b'\n')
+    is_short = len(head) <= MEMO_SIZE
+    method, target, version, authority = (recall_request_line if is_short else parse_request_line)(line)
+    headers, length, expects, is_persistent = (recall_fields if is_short else parse_fields)(
+        block, version, Request.max_headers, Request.max_readline)
+    if authority:
+        headers = headers.copy()
+        headers['Host'] = authority
+    return method, target, version, headers, length, expects, is_persistent
+
+
+def is_host(text: str) -> bool:
+    """Tell whether this is a valid host with an optional port (RFC 9110 section 7.2)."""
+    return bool(HOST.match(text)) and '%' not in percent_decode(text)  # what is left of a malformed triplet
 
 
 def body_framing(version: str, headers: NoCaseDict) -> 'tuple[int, bool]':
@@ -679,6 +762,7 @@ class BodyStream(AsyncBytesIO):
                 self.status = 408 if exc.args[0] == TIMED_OUT else 400
             except ProtocolError as exc:
                 self.status = exc.args[0]
+        connection.deadline = None
         if self.status:
             raise ProtocolError(self.status)
         return self._feed(data)
@@ -718,6 +802,12 @@ class Request:
     refusal: 'Exception | None' = None
     local_apps: 'tuple[Microdot, ...]' = ()
     after_request_handlers: 'tuple[Callable[..., Any], ...]' = ()
+    keeps_alive = False  # the client lets the connection stay open
+    headers: NoCaseDict
+    fields: NoCaseDict  # headers as they came; not to be changed
+    path: str
+    query_string: 'str | None'
+    content_type: 'str | None'
     args: 'MultiDict'
     cookies: 'dict[str, str]'
     json: 'Any'
@@ -730,20 +820,17 @@ class Request:
         pass
 
     def __init__(self, app: 'Microdot', client_addr: 'tuple[str, int]', method: str, url: str, http_version: str,
-                 headers: NoCaseDict, body: 'bytes | None' = None, stream: 'Any' = None, sock: 'Any' = None,
+                 headers: 'NoCaseDict | None', body: 'bytes | None' = None, stream: 'Any' = None, sock: 'Any' = None,
                  url_prefix: str = '', subapp: 'Microdot | None' = None, scheme: 'str | None' = None,
                  route: 'Callable[..., Any] | None' = None):
         self.app = app
         self.client_addr = client_addr
         self.method = method
         self.url = url
-        path, mark, query = url.partition('?')
-        self.path = percent_decode(path)
-        self.query_string = query if mark else None
-        self.raw_path = path
+        self.raw_path = url.partition('?')[0] if '?' in url else url
         self.http_version = http_version
-        self.headers = headers
-        self.content_type = headers.get('Content-Type')
+        if headers is not None:
+            self.headers = self.fields = headers
         if body:
             self.body = body
         if stream:
@@ -761,30 +848,42 @@ class Request:
     def __getattr__(self, name: str) -> 'Any':
         """Compute what is derived when it is first used; from then on it is an ordinary attribute."""
         value: 'Any' = None
-        if name == 'args':
+        if name == 'headers':
+            value = own(self.fields)
+        elif name == 'json' or name == 'form':
+            value = self._parse_body(name)
+        elif name == 'path':
+            value = percent_decode(self.raw_path)
+        elif name == 'query_string':
+            value = self.url[len(self.raw_path) + 1:] if '?' in self.url else None
+        elif name == 'args':
             value = parse_pairs(self.query_string or '', '&', MultiDict(), urldecode)
         elif name == 'cookies':
-            value = parse_pairs(self.headers.get('Cookie', ''), ';', {}, str.strip)
+            value = parse_pairs(self.fields.get('Cookie', ''), ';', {}, str.strip)
+        elif name == 'content_type':
+            value = self.fields.get('Content-Type')
+        elif name == 'content_length':
+            value = int(tokens(self.fields.get('Content-Length', '0'))[0])
         elif name == 'stream':
             value = AsyncBytesIO(self.body)
-        elif name == 'content_length':
-            value = int(tokens(self.headers.get('Content-Length', '0'))[0])
         elif name == 'g':
             value = Request.G()
-        elif name in ('json', 'form'):
-            kind = (self.content_type or '').partition(';')[0].strip().lower()
-            if name == 'form':
-                if kind == 'application/x-www-form-urlencoded':
-                    value = parse_pairs(decode(self.body), '&', MultiDict(), urldecode)
-            elif kind == 'application/json' or kind[-5:] == '+json':
-                try:
-                    value = json.loads(self.body.decode())
-                except (ValueError, RuntimeError):  # malformed, or nested too deeply
-                    raise ProtocolError(400) from None
         else:
             raise AttributeError(name)
         setattr(self, name, value)
         return value
+
+    def _parse_body(self, name: str) -> 'Any':
+        kind = (self.content_type or '').partition(';')[0].strip().lower()
+        if name == 'form':
+            if kind == 'application/x-www-form-urlencoded':
+                return parse_pairs(decode(self.body), '&', MultiDict(), urldecode)
+        elif kind == 'application/json' or kind[-5:] == '+json':
+            try:
+                return json.loads(self.body.decode())
+            except (ValueError, RuntimeError):  # malformed, or nested too deeply
+                raise ProtocolError(400) from None
+        return None
 
     @staticmethod
     async def create(app: 'Microdot', client_reader: 'Any', client_writer: 'Any', client_addr: 'tuple[str, int]',
@@ -797,43 +896,58 @@ class Request:
         """
         connection = Connection(Server(app), client_reader, client_writer)
         head = await connection.read_head()
-        return await Request.parse(connection, head, client_addr, scheme) if head else None
+        if not head:
+            return None
+        request = Request.parse(connection, head, client_addr, scheme)
+        if connection.body:
+            await request.load(connection.body)
+        return request
 
     @staticmethod
-    async def parse(connection: 'Connection', head: bytes, client_addr: 'Any' = None,
-                    scheme: 'str | None' = None) -> 'Request':
-        """Make a request of a header block and what follows it on a connection."""
-        method, target, version, headers = parse_head(head)
-        length, expects = body_framing(version, headers)
-        request = Request(connection.app, client_addr or connection.get_extra_info('peername'), method, target, version,
-                          headers, sock=(connection, connection), scheme=scheme or connection.server.scheme)
+    def parse(connection: 'Connection', head: bytes, client_addr: 'Any' = None,
+              scheme: 'str | None' = None) -> 'Request':
+        """Make a request of a header block; what follows it on the connection is in ``connection.body``."""
+        method, target, version, headers, length, expects, is_persistent = parse_head(head)
+        server = connection.server
+        request = Request(server.app, client_addr or connection.get_extra_info('peername'), method, target, version,
+                          None, sock=(connection, connection), scheme=scheme or server.scheme)
+        request.fields = headers
+        request.keeps_alive = is_persistent
+        if server.proxies:
+            request.client_addr, request.scheme = server.proxies.resolve(request.client_addr, request.scheme, headers)
         if length:
-            connection.body = body = BodyStream(connection, length, expects)
-            if length > Request.max_content_length:
-                request.refusal = ProtocolError(413)
-            elif length <= Request.max_body_length:
-                await request.load(body)
-            else:
-                request.stream = body
+            connection.body = BodyStream(connection, length, expects)
         return request
 
     async def load(self, body: BodyStream) -> None:
-        """Move the body to ``body`` if it is small enough to be held in memory."""
+        """Move the body to ``body`` if it is small enough to be held in memory, else leave it to ``stream``."""
+        connection = body.connection
+        if body.left > Request.max_content_length:
+            self.refusal = ProtocolError(413)
+        elif 0 < body.left <= len(connection.data) and body.left <= Request.max_body_length and not body.expects:
+            self.body = connection._take(body.left)  # PERF: bench, JSON echo
+            body.left = 0
+            return
+        self.stream = body
+        if -1 <= body.left <= Request.max_body_length and not self.refusal:
+            try:
+                await self._load(body)
+            except ProtocolError as exc:
+                self.refusal = exc
+
+    async def _load(self, body: BodyStream) -> None:
         # Joined at the end, because a string that grows asks a board for ever larger holes in its heap
         parts: 'list[bytes]' = []
         size = 0
-        try:
-            while size <= Request.max_body_length:
-                part = await body.read(Request.max_body_length + 1 - size)
-                if not part:
-                    self.body = parts[0] if len(parts) == 1 else b''.join(parts)
-                    return
-                parts.append(part)
-                size += len(part)
-            body.data = b''.join(parts) + body.data
-            self.stream = body
-        except ProtocolError as exc:
-            self.refusal = exc
+        while size <= Request.max_body_length:
+            part = await body.read(Request.max_body_length + 1 - size)
+            if not part:
+                self.body = parts[0] if len(parts) == 1 else b''.join(parts)
+                del self.stream
+                return
+            parts.append(part)
+            size += len(part)
+        body.data = b''.join(parts) + body.data
 
     def after_request(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
         """Register ``f(request, response)`` to run after this request, when all other handlers have run."""
@@ -885,21 +999,45 @@ class Response:
     #: Returned by handlers that answered on the socket themselves.
     already_handled: 'Any' = object()
 
+    reason: 'str | None' = None
+    _headers: 'NoCaseDict | None' = None
+    _kind = ''  # the Content-Type of a body that was made into JSON
+    is_plain = False  # complete, and nobody has looked at the headers, so that they follow from status and body
+
     def __init__(self, body: 'Any' = b'', status_code: int = 200, headers: 'dict[str, Any] | None' = None,
                  reason: 'str | None' = None):
-        if body is None:
+        if isinstance(body, str):
+            body = body.encode()
+        elif isinstance(body, (dict, list)):
+            body = json.dumps(body).encode()
+            self._kind = JSON
+        elif body is None:
             body = b''
             status_code = 204 if status_code == 200 else status_code
-        self.status_code = status_code
-        self.reason = reason
-        self.headers = NoCaseDict(headers)
-        check_headers(self.headers)
-        if isinstance(body, (dict, list)):
-            body = json.dumps(body)
-            self.headers.setdefault('Content-Type', 'application/json; charset=UTF-8')
-        if isinstance(body, (str, bytearray, memoryview)):
-            body = body.encode() if isinstance(body, str) else bytes(body)
+        elif isinstance(body, (bytearray, memoryview)):
+            body = bytes(body)
         self.body: 'Any' = body
+        self.status_code = status_code
+        if reason is not None:
+            self.reason = reason
+        if headers:
+            self.headers = NoCaseDict(headers)
+            check_headers(self.headers)
+            if self._kind:
+                self.headers.setdefault('Content-Type', JSON)
+
+    @property
+    def headers(self) -> 'NoCaseDict':
+        """The headers, a :class:`NoCaseDict`; a list as value is sent as one line for each item."""
+        if self._headers is None:  # PERF: made when somebody asks for them, most often nobody does (bench: plain text)
+            self._headers = NoCaseDict({'Content-Type': self._kind} if self._kind else None)
+            if self.is_plain:
+                self.complete()
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: 'Any') -> None:
+        self._headers = headers
 
     def set_cookie(self, cookie: str, value: str, path: 'str | None' = None, domain: 'str | None' = None,
                    expires: 'Any' = None, max_age: 'int | None' = None, secure: bool = False,
@@ -936,6 +1074,10 @@ class Response:
 
     def complete(self) -> None:
         """Fill in the headers that follow from the body and the defaults."""
+        self.is_plain = (self._headers is None and type(self.body) is bytes and self.reason is None
+                         and not self.is_bodyless())
+        if self.is_plain:
+            return
         headers = self.headers
         if not self.is_bodyless():
             if isinstance(self.body, bytes):
@@ -943,10 +1085,13 @@ class Response:
             else:
                 self.body_iter()  # TypeError for what cannot be a body
             if 'Content-Type' not in headers:
-                kind = self.default_content_type
-                headers['Content-Type'] = kind if 'charset=' in kind else kind + '; charset=UTF-8'
+                headers['Content-Type'] = self.default_kind()
         check_headers(headers)
         check_headers({'reason phrase': self.reason})
+
+    def default_kind(self) -> str:
+        kind = self.default_content_type
+        return kind if 'charset=' in kind else kind + '; charset=UTF-8'
 
     def is_bodyless(self) -> bool:
         """Tell whether a response of this status never has a body (RFC 9112 section 6.3)."""
@@ -959,6 +1104,10 @@ class Response:
     async def send(self, stream: 'Any', version: str, extra: str, is_head: bool) -> None:
         """Write the response; ``extra`` are header lines of the connection. Closes the body in any case."""
         body = self.body
+        if self.is_plain:  # PERF: bench, plain text
+            head = plain_head(version, self.status_code, self._kind or self.default_kind(), extra)
+            await stream.awrite(head + b'%d\r\n\r\n' % len(body) + (b'' if is_head else body))
+            return
         try:
             self.complete()
             is_bodyless = is_head or self.is_bodyless()
@@ -982,6 +1131,9 @@ class Response:
     async def send_stream(self, stream: 'Any', head: bytes, is_chunked: bool) -> None:
         left = self.headers.get('Content-Length')
         left = None if left is None else int(left)
+        send_file = getattr(stream, 'send_file', None)
+        if send_file and left and await send_file(head, self.body, left):
+            return
         if not hasattr(self.body, 'read'):  # the first item may be a long time coming
             await stream.awrite(head)
             head = b''
@@ -1048,6 +1200,17 @@ class Response:
         return cls(stream, status_code, headers)
 
 
+def plain_head(version: str, status_code: int, kind: str, extra: str) -> bytes:
+    """Render the header block of a plain response, up to the value of ``Content-Length``."""
+    headers = {'Content-Type': kind}
+    check_headers(headers)
+    return render_head(version, status_code, None, headers, extra)[:-2] + b'Content-Length: '
+
+
+plain_head = memoize(plain_head)
+JSON = 'application/json; charset=UTF-8'
+
+
 class BodyIterator:
     """Async iterator over any kind of body. A class, because MicroPython has no async generators."""
 
@@ -1085,22 +1248,21 @@ class BodyIterator:
 
 def make_response(value: 'Any') -> Response:
     """Make a response of what a handler returned."""
-    status_code = 200
-    headers = None
-    if isinstance(value, tuple):
-        if len(value) == 3:
-            value, status_code, headers = value
-        else:
-            value, second = value
-            if isinstance(second, int):
-                status_code = second
-            else:
-                headers = second
-    elif isinstance(value, int):
+    if isinstance(value, Response):
+        return value
+    if isinstance(value, int):
         return Response(b'', value)
-    if not isinstance(value, Response):
-        return Response(value, status_code, headers)
-    return value
+    if not isinstance(value, tuple):
+        return Response(value)
+    if len(value) == 3:
+        value, status_code, headers = value
+    else:
+        value, status_code = value
+        headers = None
+        if not isinstance(status_code, int):
+            headers = status_code
+            status_code = 200
+    return value if isinstance(value, Response) else Response(value, status_code, headers)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -1220,6 +1382,8 @@ class Microdot:
     write_timeout = 30
     #: Seconds, and bytes, to read and drop after a refusal, so that the client gets to read it (RFC 9112 section 9.6).
     linger_timeout = 1 if ON_MICROPYTHON else 5  # a board cannot half-close, so its clients wait for this
+    #: Seconds for requests in flight to complete after :meth:`shutdown`; then their handlers are cancelled.
+    graceful_timeout = 30
     #: See ``linger_timeout``.
     linger_bytes = 16 * 1024 * 1024
     #: Connections at a time. The oldest idle one makes room for a new one; if there is none, the new one gets a 503.
@@ -1229,6 +1393,7 @@ class Microdot:
         self.routes: 'list[tuple[Any, ...]]' = []  # the arguments of add_route()
         self._index: 'dict[str, list[int]]' = {}  # numbers of routes by URLPattern.prefix
         self._longest = 0  # of the prefixes
+        self._static: 'dict[str, int]' = {}  # what find_route() found for method and path, if that was a static route
         self.before_request_handlers: 'list[Any]' = []
         self.after_request_handlers: 'list[Any]' = []
         self.after_error_request_handlers: 'list[Any]' = []
@@ -1334,6 +1499,7 @@ class Microdot:
         :param local_apps: sub-applications whose hooks are for their own routes only, innermost first.
 
         """
+        self._static.clear()
         self._index.setdefault(pattern.prefix, []).append(len(self.routes))
         self._longest = max(self._longest, len(pattern.prefix))
         self.routes.append((pattern, methods, handler, call, url_prefix, subapp, local_apps))
@@ -1352,14 +1518,20 @@ class Microdot:
 
     def find_route(self, request: Request) -> 'tuple[int, dict[str, Any]]':
         """Return the number of the first route that matches (-1 if there is none) and the arguments in the path."""
-        first = -1
+        path = request.raw_path
+        first = self._static.get(request.method + path, -1)
+        if first >= 0:  # PERF: bench, plain text and routing
+            return first, {}
         args: 'dict[str, Any]' = {}
-        for number in self.candidates(route_path(request.raw_path)):
+        for number in self.candidates(route_path(path)):
             if request.method in self.routes[number][1] and (first < 0 or number < first):
-                found = self.routes[number][0].match(request.raw_path)
+                found = self.routes[number][0].match(path)
                 if found is not None:
                     first = number
                     args = found
+        pattern = self.routes[first][0] if first >= 0 else None
+        if pattern and pattern.is_static and path == pattern.prefix:  # not the endless spellings of an encoded path
+            self._static[request.method + path] = first
         return first, args
 
     def default_options_handler(self, request: Request) -> 'dict[str, str]':
@@ -1401,14 +1573,16 @@ class Microdot:
 
     async def handle(self, request: Request, number: int, args: 'dict[str, Any]') -> Response:
         """Run the handler of a route, and the hooks around it."""
-        route = self.routes[number]
-        request.route, call, url_prefix, subapp, request.local_apps = route[2:]
+        _, _, request.route, call, url_prefix, subapp, local_apps = self.routes[number]
         if subapp:
             request.url_prefix = url_prefix
             request.subapp = subapp
-        apps = request.local_apps + (self,)
+        apps: 'tuple[Microdot, ...]' = (self,)
+        if local_apps:
+            request.local_apps = local_apps
+            apps = local_apps + apps
         value = None
-        for app in reversed(apps):
+        for app in reversed(apps) if local_apps else apps:
             for hook in app.before_request_handlers:
                 if value is None:
                     value = await hook(request)
@@ -1417,8 +1591,10 @@ class Microdot:
         is_handled = value is Response.already_handled
         response = Response() if is_handled else make_response(value)
         for app in apps:
-            response = await run_hooks(app.after_request_handlers, request, response)
-        response = await run_hooks(request.after_request_handlers, request, response)
+            if app.after_request_handlers:
+                response = await run_hooks(app.after_request_handlers, request, response)
+        if request.after_request_handlers:
+            response = await run_hooks(request.after_request_handlers, request, response)
         response.complete()
         return Response.already_handled if is_handled else response
 
@@ -1430,7 +1606,7 @@ class Microdot:
                 return await self.finish_error(request, response)
             except Exception as failure:  # a handler that cannot do without a request is no news
                 if request:
-                    print_exception(failure)
+                    log_error(failure, request)
                     exc = failure
         response = default_response(exc)
         response.complete()
@@ -1449,7 +1625,7 @@ class Microdot:
                         response.headers.setdefault(name, value)
                     return response
         if not is_http:
-            print_exception(exc)
+            log_error(exc, request)
             for app in apps:
                 if 500 in app.error_handlers:
                     return make_response(await app.error_handlers[500](request))
@@ -1465,16 +1641,19 @@ class Microdot:
         """Serve the requests of one connection, given as a pair of asyncio streams."""
         await Connection(Server(self), reader, writer).serve()
 
-    async def start_server(self, host: str = '0.0.0.0', port: int = 5000, debug: bool = False, ssl: 'Any' = None,
-                           start_serving: bool = True) -> 'Server | None':
+    async def start_server(self, host: 'Any' = '0.0.0.0', port: int = 5000, debug: bool = False, ssl: 'Any' = None,
+                           start_serving: bool = True, **options: 'Any') -> 'Server | None':
         """Serve until :meth:`shutdown` is called or the task is cancelled.
 
-        :param host: address to listen on, by default all of IPv4.
+        :param host: address to listen on, by default all of IPv4; on CPython also the path of a UNIX socket, a
+                     listening socket or a list of them.
         :param port: TCP port.
-        :param debug: print a line when the server starts and one for each request.
+        :param debug: log a line when the server starts and one for each request.
         :param ssl: an ``ssl.SSLContext`` for TLS.
         :param start_serving: ``False`` to get an object with ``serve_forever()``, ``close()`` and ``wait_closed()``
                               instead (CPython only, else ``ValueError``).
+        :param options: on CPython ``access_log`` (``True`` to log a line for each request) and ``trusted_proxies``
+                        (list of addresses and networks whose ``Forwarded`` headers are believed).
 
         """
         if not start_serving and ON_MICROPYTHON:
@@ -1483,7 +1662,7 @@ class Microdot:
         for route in self.routes:
             if not route[0].is_static:
                 route[0].compile()  # so that a mistake shows now and not with the first request
-        server = Server(self)
+        server = make_server(self, **options)
         await server.start(host, port, ssl)
         if not start_serving:
             return server
@@ -1492,14 +1671,21 @@ class Microdot:
         await server.serve_forever()
         return None
 
-    def run(self, host: str = '0.0.0.0', port: int = 5000, debug: bool = False, ssl: 'Any' = None) -> None:
-        """Serve in an event loop of its own until :meth:`shutdown` is called, or Ctrl-C (twice: at once)."""
+    def run(self, host: 'Any' = '0.0.0.0', port: int = 5000, debug: bool = False, ssl: 'Any' = None,
+            **options: 'Any') -> None:
+        """Serve in an event loop of its own until :meth:`shutdown` is called, or Ctrl-C (twice: at once).
+
+        The parameters are those of :meth:`start_server`. On CPython also ``host='systemd'`` for the sockets of a
+        socket unit, ``workers`` (number of processes, by default 1), and ``loop`` (``'asyncio'`` or ``'uvloop'``, by
+        default uvloop if it is installed).
+
+        """
+        workers = load('workers')
+        if workers:
+            workers.run_app(self, host, port, debug, ssl, **options)
+            return
         try:
-            from microdot.server import run_app
-        except ImportError:
-            run_app = Microdot.start_server  # type: ignore[assignment]
-        try:
-            asyncio.run(run_app(self, host, port, debug, ssl))
+            asyncio.run(self.start_server(host, port, debug, ssl, **options))
         except KeyboardInterrupt:
             for server in self.servers if ON_MICROPYTHON else ():  # where the event loop can go on
                 server.close()
@@ -1567,9 +1753,9 @@ class Connection(AsyncBytesIO):
     def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
         return self.writer.get_extra_info(name)
 
-    def set_limit(self, seconds: 'float | None') -> None:
+    def set_limit(self, seconds: float) -> None:
         """Let what the connection waits for from now on fail with ``Disconnected`` after this time."""
-        self.deadline = None if seconds is None else self.server.sweeps + 1 + int(seconds / Server.sweep_period)
+        self.deadline = self.server.get_deadline(seconds)
 
     async def _wait(self, f: 'Any') -> 'Any':
         """Await until the deadline. A sweep of the server cancels it then: cheaper than a timer for each."""
@@ -1602,6 +1788,7 @@ class Connection(AsyncBytesIO):
             end = find_head_end(self.data)
             if end:
                 self.is_busy = True
+                self.deadline = None
                 return self._take(end)
             if had <= 0:  # idle, and from the first byte on
                 self.set_limit(self.app.header_timeout if self.data else self.app.keep_alive_timeout)
@@ -1626,6 +1813,7 @@ class Connection(AsyncBytesIO):
         for start in range(0, len(data), 65536):
             self.set_limit(self.app.write_timeout)
             await self._wait(self.writer.awrite(view[start:start + 65536]))
+        self.deadline = None
 
     async def aclose(self) -> None:
         self.set_limit(self.app.write_timeout)
@@ -1638,19 +1826,27 @@ class Connection(AsyncBytesIO):
     async def linger(self) -> None:
         """Let the client read the response: a socket closed with unread input is reset (RFC 9112 section 9.6)."""
         self.is_busy = False
-        if hasattr(self.writer, 'end'):
-            self.writer.end()
+        self.end_output()
         self.set_limit(self.app.linger_timeout)
         left = self.app.linger_bytes
         while left > 0:
             data = await self.read(self.read_size)
             left = left - len(data) if data else 0
 
+    def end_output(self) -> None:
+        if hasattr(self.writer, 'end'):
+            self.writer.end()
+
     def end(self) -> None:
         """Close the connection unless it is busy."""
         if not self.is_busy:
             self.is_busy = self.is_ended = True
             self.task.cancel()
+
+    def cancel(self) -> None:
+        """End the connection and the handler that serves it at once."""
+        self.is_busy = False
+        self.end()
 
     async def serve(self) -> None:
         """Serve one request after the other until either side closes the connection."""
@@ -1661,7 +1857,7 @@ class Connection(AsyncBytesIO):
                     while await self.serve_request():
                         pass
                 elif len(self.server.connections) < self.app.max_connections + 3:  # not a crowd of refusals
-                    await self.respond(None, await self.app.handle_error(None, ProtocolError(503)))
+                    await self.refuse(ProtocolError(503))
             except ProtocolError:
                 pass
             except asyncio.CancelledError:
@@ -1673,51 +1869,68 @@ class Connection(AsyncBytesIO):
         except Disconnected:
             pass
         except Exception as exc:  # the body of a response failed; the client can tell because its end is missing
-            print_exception(exc)
+            log_error(exc, None)
         finally:
-            self.server.connections.remove(self)
-            self.server.check_closed()
+            self.server.remove(self)
 
     async def serve_request(self) -> bool:
         """Serve one request. Returns whether there can be another one."""
-        request = None
-        head = b''
         try:
             head = await self.read_head()
-            if not head:
-                return False
-            request = await Request.parse(self, head)
-            response = await self.app.dispatch_request(request)
         except ProtocolError as exc:
-            response = await self.app.handle_error(None, exc)
-        is_head = head[:5] == b'HEAD '
-        return response is not Response.already_handled and await self.respond(request, response, is_head)
+            return await self.refuse(exc)
+        return await self.answer(head) if head else False
 
-    async def respond(self, request: 'Request | None', response: Response, is_head: bool = False) -> bool:
+    async def answer(self, head: bytes) -> bool:
+        """Answer the request with this header block. Returns whether there can be another one."""
+        try:
+            request = Request.parse(self, head)
+        except ProtocolError as exc:
+            return await self.refuse(exc, head[:5] == b'HEAD ')
+        body = self.body
+        if body:
+            await request.load(body)
+        response = await self.app.dispatch_request(request)
+        return response is not Response.already_handled and await self.respond(
+            request, response, request.method == 'HEAD')
+
+    async def refuse(self, exc: ProtocolError, is_head: bool = False) -> bool:
+        """Answer what is not a request."""
+        return await self.respond(None, await self.app.handle_error(None, exc), is_head)
+
+    async def respond(self, request: 'Request | None', response: Response, is_head: bool) -> bool:
         """Send a response. Returns whether there can be another request."""
         version = '1.1'
-        headers = response.headers
         body = self.body
         is_kept = False
         if request:
             version = request.http_version
-            is_kept = (keep_alive(version, request.headers) and keep_alive('1.1', headers) and not request.refusal
-                       and not self.server.is_closing and response.status_code not in (413, 414)
-                       and (not body or not body.left or
-                            0 < body.left <= Request.max_body_length and not body.expects and not body.status)
-                       and (version == '1.1' or 'Content-Length' in headers or response.is_bodyless()))
+            is_kept = (request.keeps_alive and not self.server.is_closing and not request.refusal
+                       and (not body or self.is_drainable(body))
+                       and response.status_code not in (413, 414)
+                       and (response.is_plain or self.is_keepable(version, response)))
         extra = date_header()
-        if 'Connection' not in headers and (not is_kept or version == '1.0'):
-            extra += 'Connection: keep-alive\r\n' if is_kept else 'Connection: close\r\n'
+        if not is_kept or version == '1.0':
+            if response.is_plain or 'Connection' not in response.headers:
+                extra += 'Connection: keep-alive\r\n' if is_kept else 'Connection: close\r\n'
         await response.send(self, version, extra, is_head)
-        if self.app.debug and request:
-            print(request.method, request.url, response.status_code)
+        if self.server.logs_requests and request:
+            log_request(request, response)
         if is_kept:
             while body and await body.read(self.read_size):
                 pass
         elif not request or self.data or (body and body.left):
             await self.linger()
         return is_kept and not self.server.is_closing
+
+    def is_drainable(self, body: BodyStream) -> bool:
+        """Tell whether what the handler left of a body can be read, to get at the next request."""
+        return not body.left or 0 < body.left <= Request.max_body_length and not body.expects and not body.status
+
+    def is_keepable(self, version: str, response: Response) -> bool:
+        """Tell whether a response lets the connection stay open."""
+        return keep_alive('1.1', response.headers) and (
+            version == '1.1' or 'Content-Length' in response.headers or response.is_bodyless())
 
 
 class Server:
@@ -1726,11 +1939,14 @@ class Server:
     #: Seconds between two sweeps over the deadlines; a time limit ends that much late at the most.
     sweep_period = 0.5
     raw_socket: 'Any' = None
+    proxies: 'Any' = None
+    deadline = 0  # the sweep that ends a graceful shutdown
 
     def __init__(self, app: Microdot):
         self.app = app
         self.scheme = 'http'
-        self.connections: 'list[Connection]' = []  # the oldest first
+        self.connections: 'Any' = []  # the oldest first
+        self.logs_requests = app.debug
         self.waits: 'dict[Any, int | None]' = {}  # task: the sweep that ends its waiting; 0 when that has come
         self.sweeps = 0
         self.is_closing = False
@@ -1748,9 +1964,16 @@ class Server:
         if hasattr(gc, 'threshold') and gc.threshold() < 0:  # MicroPython, and nobody has chosen
             gc.threshold(gc.mem_free() // 4)  # type: ignore[attr-defined] # collecting late scatters what stays over all of the heap
         self.loop = asyncio.get_event_loop()
-        self.server = await listen(self._accept, host, port, ssl=ssl)
+        await self.listen(host, port, ssl)
         asyncio.create_task(self._sweep())
         self.app.servers.append(self)
+
+    async def listen(self, host: 'Any', port: int, ssl: 'Any') -> None:
+        self.server = await listen(self._accept, host, port, ssl=ssl)
+
+    async def start_serving(self) -> None:
+        if not ON_MICROPYTHON:
+            await self.server.start_serving()
 
     def wrap_socket(self, sock: 'Any', **kwargs: 'Any') -> 'Any':
         """Begin TLS for a new connection. MicroPython calls this just before it makes the :class:`Connection`.
@@ -1764,24 +1987,33 @@ class Server:
     async def serve_forever(self) -> None:
         """Accept connections until :meth:`close` is called; a cancellation ends all connections at once."""
         try:
-            if not ON_MICROPYTHON:
-                await self.server.start_serving()
+            await self.start_serving()
             await self.wait_closed()
         except asyncio.CancelledError:
             self.close()
-            for connection in self.connections:
-                connection.is_busy = False
-                connection.end()
+            self.cancel()
             raise
 
     def close(self) -> None:
         """Accept no more connections, close those that are idle, let the others complete their request."""
         if not self.is_closing:
             self.is_closing = True
-            self.server.close()
-            for connection in self.connections:
-                connection.end()
-            self.check_closed()
+            self.stop_listening()
+            self.deadline = self.get_deadline(self.app.graceful_timeout)
+            self.end_idle()
+
+    def stop_listening(self) -> None:
+        self.server.close()
+
+    def end_idle(self) -> None:
+        for connection in list(self.connections):
+            connection.end()
+        self.check_closed()
+
+    def cancel(self) -> None:
+        """End all connections at once, and the handlers that serve them."""
+        for connection in list(self.connections):
+            connection.cancel()
 
     async def wait_closed(self) -> None:
         """Wait until all connections are closed."""
@@ -1789,14 +2021,23 @@ class Server:
 
     def add(self, connection: Connection) -> bool:
         """Take in a connection; ``False`` if there is no room for it."""
-        has_room = len(self.connections) < self.app.max_connections
-        for other in self.connections if not has_room else ():
-            if not other.is_busy:
-                other.end()
-                has_room = True
-                break
+        has_room = self.has_room()
         self.connections.append(connection)
         return has_room and not self.is_closing
+
+    def has_room(self) -> bool:
+        """Tell whether there is room for one more, which the oldest idle connection may have to make."""
+        if len(self.connections) < self.app.max_connections:
+            return True
+        for other in self.connections:
+            if not other.is_busy:
+                other.end()
+                return True
+        return False
+
+    def remove(self, connection: Connection) -> None:
+        self.connections.remove(connection)
+        self.check_closed()
 
     def check_closed(self) -> None:
         if self.is_closing and not self.connections:
@@ -1813,14 +2054,33 @@ class Server:
                 writer.close()
 
     async def _sweep(self) -> None:
-        """Cancel the tasks whose time is over, until the server is closed."""
         while not self._closed.is_set():
             await asyncio.sleep(self.sweep_period)
             self.sweeps += 1
             try:
-                for task, deadline in list(self.waits.items()):
-                    if deadline and deadline <= self.sweeps:
-                        self.waits[task] = 0
-                        task.cancel()
+                self.expire()
+                if self.is_closing and self.sweeps >= self.deadline:
+                    self.cancel()
             except MemoryError:  # the next sweep finds the others
                 pass
+
+    def expire(self) -> None:
+        """End what has passed its deadline."""
+        for task, deadline in list(self.waits.items()):
+            if deadline and deadline <= self.sweeps:
+                self.waits[task] = 0
+                task.cancel()
+
+    def get_deadline(self, seconds: float) -> int:
+        """Return the number of the first sweep after so many seconds."""
+        return self.sweeps + 1 + int(seconds / self.sweep_period)
+
+
+def make_server(app: Microdot, **options: 'Any') -> Server:
+    """Return the fastest server that there is; ``ValueError`` for options that it does not have."""
+    server = load('server')
+    if server:
+        return server.ProtocolServer(app, **options)  # type: ignore[no-any-return]
+    if options:
+        raise ValueError('options that need CPython: ' + ', '.join(options))
+    return Server(app)

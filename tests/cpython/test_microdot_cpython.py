@@ -384,50 +384,50 @@ async def test_invoke_handler_calls_partial_objects():
     lambda: lambda **kwargs: 'x',
     lambda: lambda *, x='y': 'x',
 ], ids=['no arguments', 'keywords only', 'keyword-only argument'])
-async def test_handler_without_the_request_argument(make_handler, capsys):
+async def test_handler_without_the_request_argument(make_handler, caplog):
     app = Microdot()
-    assert 'request' in await error_of(app, app.get('/'), make_handler(), '/', capsys)
+    assert 'request' in await error_of(app, app.get('/'), make_handler(), '/', caplog)
 
 
-async def test_async_handler_without_the_request_argument(capsys):
+async def test_async_handler_without_the_request_argument(caplog):
     async def index():
         return 'x'
 
     app = Microdot()
-    assert 'request' in await error_of(app, app.get('/'), index, '/', capsys)
+    assert 'request' in await error_of(app, app.get('/'), index, '/', caplog)
 
 
-async def test_hook_without_the_request_argument(capsys):
+async def test_hook_without_the_request_argument(caplog):
     app = Microdot()
     app.get('/')(lambda request: 'x')
-    assert 'request' in await error_of(app, app.before_request, lambda: None, '/', capsys)
+    assert 'request' in await error_of(app, app.before_request, lambda: None, '/', caplog)
 
 
-async def test_method_without_the_request_argument(capsys):
+async def test_method_without_the_request_argument(caplog):
     class Handlers:
         def index(self):
             return 'x'
 
     app = Microdot()
-    assert 'request' in await error_of(app, app.get('/'), Handlers().index, '/', capsys)
+    assert 'request' in await error_of(app, app.get('/'), Handlers().index, '/', caplog)
 
 
-async def test_handler_with_url_arguments_and_without_the_request_argument(capsys):
+async def test_handler_with_url_arguments_and_without_the_request_argument(caplog):
     def user(name):
         return name
 
     app = Microdot()
-    assert 'request' in await error_of(app, app.get('/<name>'), user, '/susan', capsys)
+    assert 'request' in await error_of(app, app.get('/<name>'), user, '/susan', caplog)
 
 
-async def error_of(app, decorator, f, path, capsys):
+async def error_of(app, decorator, f, path, caplog):
     """Return what the programmer is told about a handler, when it is registered or when it is called."""
     try:
         decorator(f)
     except TypeError as exc:
         return str(exc)
     assert (await TestClient(app).get(path)).status_code == 500
-    return capsys.readouterr().err.strip().splitlines()[-1]
+    return caplog.text.strip().splitlines()[-1]
 
 
 def test_iscoroutine_of_generators():
@@ -484,27 +484,27 @@ def test_print_exception_writes_to_stderr(capsys):
     assert 'test_print_exception_writes_to_stderr' in error
 
 
-async def test_unhandled_exception_is_printed(capsys):
+async def test_unhandled_exception_is_logged(caplog):
     app = Microdot()
     app.get('/')(lambda request: int('nonsense'))
     assert (await TestClient(app).get('/')).status_code == 500
-    assert "ValueError: invalid literal for int() with base 10: 'nonsense'" in capsys.readouterr().err
+    assert "ValueError: invalid literal for int() with base 10: 'nonsense'" in caplog.text
 
 
-async def test_exception_of_an_error_handler_is_printed(capsys):
+async def test_exception_of_an_error_handler_is_logged(caplog):
     app = Microdot()
     app.errorhandler(404)(lambda request: int('nonsense'))
     assert (await TestClient(app).get('/')).status_code == 500
-    assert 'nonsense' in capsys.readouterr().err
+    assert 'nonsense' in caplog.text
 
 
-async def test_handled_exceptions_are_not_printed(capsys):
+async def test_handled_exceptions_are_not_logged(caplog):
     app = Microdot()
     app.get('/')(lambda request: int('nonsense'))
     app.errorhandler(ValueError)(lambda request, exc: 'handled')
     await get_text(app, '/')
     assert (await TestClient(app).get('/unknown')).status_code == 404
-    assert capsys.readouterr().err == ''
+    assert not caplog.records
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -743,7 +743,7 @@ async def test_handle_request_of_a_stream_reader():
 
 
 @pytest.mark.parametrize('limit', [8, 100], ids=['streamed', 'loaded'])
-async def test_connection_that_is_reset_within_a_body(limit, capsys):
+async def test_connection_that_is_reset_within_a_body(limit, caplog):
     app = Microdot()
 
     @app.post('/')
@@ -759,7 +759,7 @@ async def test_connection_that_is_reset_within_a_body(limit, capsys):
         await asyncio.wait_for(task, 10)
     assert writer.is_closed
     assert b' 200 ' not in writer.written
-    assert capsys.readouterr().err == ''
+    assert not caplog.records
 
 
 async def test_request_create_with_a_stream_reader():
