@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'src' / 'microdot'
+CPYTHON_ONLY = {'forwarded.py', 'server.py', 'sockets.py', 'workers.py'}
 LEDGER = ROOT / 'FOOTPRINT.md'
 BIN = Path(sys.executable).parent  # of the virtual environment, where its commands are
 PEER = 'microdot==2.7.0'
@@ -73,8 +74,10 @@ def compile_mpy(source: Path, target: Path) -> int:
 
 
 def module_sizes() -> dict[str, int]:
+    """Return the sizes of the modules that boards can use, by file name."""
+    sources = [source for source in sorted(PACKAGE.glob('*.py')) if source.name not in CPYTHON_ONLY]
     with tempfile.TemporaryDirectory() as folder:
-        return {source.name: compile_mpy(source, Path(folder, 'module.mpy')) for source in sorted(PACKAGE.glob('*.py'))}
+        return {source.name: compile_mpy(source, Path(folder, 'module.mpy')) for source in sources}
 
 
 def make_folder(core: Path, folder: Path, suffix: str) -> Path:

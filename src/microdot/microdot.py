@@ -502,11 +502,11 @@ def find_head_end(data: bytes) -> int:
     if (len(data) if line < 0 else line) > Request.max_readline + 1:
         raise ProtocolError(414)
     end = data.find(b'\n\r\n') + 3
-    bare_end = data.find(b'\n\n') + 2
-    if bare_end > 1 and (end < 3 or bare_end < end):
-        end = bare_end
-    elif end < 3:
+    if end < 3:
         end = 0
+    bare_end = data.find(b'\n\n', 0, end or len(data)) + 2  # no further: there may be a long pipeline behind
+    if bare_end > 1:
+        end = bare_end
     if (end or len(data)) > Request.max_header_size:
         raise ProtocolError(431)
     return end
@@ -2040,7 +2040,7 @@ class Server:
         self.check_closed()
 
     def check_closed(self) -> None:
-        if self.is_closing and not self.connections:
+        if self.is_closing and not self.connections and not self._closed.is_set():
             self.app.servers.remove(self)
             self._closed.set()
 

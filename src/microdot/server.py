@@ -371,7 +371,8 @@ class ProtocolConnection(Connection, asyncio.Protocol):
 
     def end_output(self) -> None:
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            with suppress(OSError):  # the client is gone
+                self.transport.write_eof()
 
     # --- what handlers see as request.sock
 
@@ -524,11 +525,11 @@ class ProtocolServer(Server):
             show_log()
 
     async def listen(self, host: 'Any', port: int, ssl: 'Any') -> None:
-        self.starter = Starter(self.loop)
-        self.expire()
         if not isinstance(host, list) or not isinstance(host[0], socket.socket):
             host = self.resources.enter_context(listening(host, port, 1))[0]
         self.sockets = host
+        self.starter = Starter(self.loop)
+        self.expire()
         self.ssl_options = {'ssl': ssl, 'ssl_handshake_timeout': self.app.header_timeout} if ssl else {}
         for sock in host:
             create = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server

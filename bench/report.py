@@ -1,0 +1,179 @@
+"""RESULTS.md from the raw figures."""
+import pathlib
+
+import goals
+from peers import GROUPS, IDLE, ROUTING
+from results import largest_spread, median, rounds
+
+KINDS = {peer.name: peer.kind for group in (*GROUPS.values(), ROUTING, IDLE) for peer in group}
+TITLES = {
+    'plain': 'plain text', 'json': 'JSON', 'parameter': 'path parameter', 'echo': 'POST JSON echo',
+    'browser': "plain text, a browser's headers", 'unique': 'the same, one header always different',
+}
+NOTES = ('<!-- notes: begin -->', '<!-- notes: end -->')
+ELSEWHERE = (
+    'under uvicorn (ASGI): ahead of Starlette',
+    'WebSocket echo, messages per second: ahead of `websockets` and of uvicorn with wsproto',
+    'MicroPython, requests per second: 3 times upstream, and 1.5 times where each connection is closed',
+    "import of the core on CPython: at most upstream's time",
+)
+
+
+def write(path: pathlib.Path, results: dict, is_trial: bool) -> None:
+    notes = read_notes(path)
+    data = {name: results.get(name, {}).get('data', {}) for name in WRITERS}
+    parts = ['# Results of the bench suite',
+             'Written by `make bench`. What is measured, and how, is in [README.md](README.md).']
+    if is_trial:
+        parts.append('**A trial, shortened or with some peers only: these figures mean little.**')
+    parts += [machine(results['environment']), '## Goals', goal_table(data)]
+    for name, (title, writer) in WRITERS.items():
+        if data[name]:
+            parts += [f'## {title}', *writer(data[name], name), provenance(results[name])]
+    parts += ['## Notes', f'{NOTES[0]}{notes}{NOTES[1]}']
+    path.write_text('\n\n'.join(parts) + '\n')
+
+
+def read_notes(path: pathlib.Path) -> str:
+    text = path.read_text() if path.exists() else ''
+    if all(mark in text for mark in NOTES):
+        return text.partition(NOTES[0])[2].partition(NOTES[1])[0]
+    return '\n\nWhat is written between these two marks is kept.\n\n'
+
+
+def machine(environment: dict) -> str:
+    return table(('', ''), [
+        ('last run', environment['date']),
+        ('processor', f'{environment["cpu"]}, {environment["cores"]} cores'),
+        ('kernel', environment['kernel']),
+        ('interpreter', environment['python']),
+        ('versions', ', '.join(f'{name} {version}' for name, version in environment['versions'].items())),
+    ])
+
+
+def provenance(section: dict) -> str:
+    settings = section['settings']
+    return (f'Measured {section["date"]}, commit {section["commit"]}. Medians of {rounds(section["data"])} rounds, '
+            f'{settings["seconds"]} s for each figure after {settings["warm_up"]} s of warm-up, '
+            f'in {section["minutes"]:g} minutes.')
+
+
+def goal_table(data: dict) -> str:
+    rows = [(goal.text, goal.figures_text(), f'**{goal.verdict()}**') for goal in goals.all_goals(data, KINDS)]
+    return table(('goal', 'measured', ''), rows + [(text, '', 'not in this suite') for text in ELSEWHERE])
+
+
+def table(head: 'tuple[str, ...]', rows: list) -> str:
+    lines = [head, ['---'] * len(head), *rows]
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+
+
+def number(value: 'float | None', digits: int = 0) -> str:
+    return '' if value is None else f'{value:,.{digits}f}'
+
+
+def numbers(section: dict, peer: str, case: str, figures: 'dict[str, int]') -> 'list[str]':
+    """``figures`` maps each to its number of decimals."""
+    return [number(median(section, peer, case, figure), digits) for figure, digits in figures.items()]
+
+
+def bold(peer: str) -> str:
+    return f'**{peer}**' if KINDS.get(peer) == 'ours' else peer
+
+
+def request_tables(section: dict, name: str) -> 'list[str]':
+    kind = goals.COMPARED_WITH[name]
+    spread = largest_spread(section, 'cpu_us')
+    return [
+        f'![CPU time per request](plots/{name}.svg)',
+        f'In brackets: the ratio to the best {goals.PEERS[kind]}. The bare Protocol parses nothing and answers a '
+        'constant: it is the floor, not a peer.',
+        f'CPU time of the server, microseconds per request (no sample is further than {spread:.0%} from its median):',
+        request_table(section, kind, 'cpu_us', min, 1),
+        'Requests per second:',
+        request_table(section, kind, 'rps', max, 0),
+        'p99 in milliseconds:',
+        request_table(section, kind, 'p99_ms', min, 2),
+    ]
+
+
+def request_table(section: dict, kind: str, figure: str, choose, digits: int) -> str:
+    references = {case: goals.best(section, KINDS, kind, case, figure, choose) for case in TITLES}
+
+    def cell(peer: str, case: str) -> str:
+        value = median(section, peer, case, figure)
+        share = goals.ratio(value, references[case])
+        return number(value, digits) + (f' ({share:.2f})' if share is not None else '')
+
+    order = sorted(section, key=lambda peer: median(section, peer, 'plain', 'cpu_us'))
+    rows = [(bold(peer), *(cell(peer, case) for case in TITLES)) for peer in order]
+    return table(('', *TITLES.values()), rows)
+
+
+def routing_table(section: dict, name: str) -> 'list[str]':
+    cases = [f'{kind} {count}' for kind in ('static', 'dynamic') for count in (1, 100, 1000)]
+    rows = []
+    for peer in section:
+        values = {case: median(section, peer, case, 'cpu_us') for case in cases}
+        ratios = [goals.ratio(values[f'{kind} 1000'], values[f'{kind} 1']) for kind in ('static', 'dynamic')]
+        rows.append((bold(peer), *(number(values[case], 1) for case in cases), *(number(value, 2) for value in ratios)))
+    return ['![CPU time per request by the number of routes](plots/routing.svg)',
+            'CPU time of the server, microseconds per request for the last route; '
+            'then 1,000 routes divided by 1. Standard event loop.',
+            table(('', *cases, 'static, 1,000 : 1', 'dynamic, 1,000 : 1'), rows)]
+
+
+def idle_table(section: dict, name: str) -> 'list[str]':
+    figures = {'bytes': 0, 'p99_alone_ms': 2, 'p99_together_ms': 2, 'cpu_us_alone': 1, 'cpu_us_together': 1}
+    rows = [(bold(peer), *numbers(section, peer, 'idle', figures)) for peer in section]
+    head = ('', 'bytes per connection', 'p99 alone, ms', 'p99 beside, ms', 'CPU alone, µs', 'CPU beside, µs')
+    return ['![Memory of an idle connection](plots/idle.svg)',
+            'Growth of the resident memory for each idle connection, after one request (what the kernel holds is not '
+            'in it). Then 100 busy connections, alone and beside the idle ones.',
+            table(head, rows)]
+
+
+def file_table(section: dict, name: str) -> 'list[str]':
+    figures = {'cpu_ms_per_100_mb': 1, 'rss_before_mb': 1, 'rss_after_mb': 1, 'rss_peak_mb': 1}
+    rows = []
+    for peer in section:
+        for count in section[peer]:
+            rate, reference = (median(section, who, count, 'mb_per_second') for who in (peer, 'nginx'))
+            share = number(goals.ratio(rate, reference), 2)
+            rows.append((bold(peer), count, number(rate), share, *numbers(section, peer, count, figures)))
+    head = ('', 'connections', 'MB/s', 'of nginx', 'CPU ms per 100 MB', 'RSS before, MB', 'after', 'peak')
+    return ['The client lets the kernel discard what arrives, so that the server limits the rate.', table(head, rows)]
+
+
+def workers_table(section: dict, name: str) -> 'list[str]':
+    rows = []
+    for peer in section:
+        for case in ('plain', 'burn'):
+            one, two = (median(section, peer, f'{case} {count}', 'rps') for count in (1, 2))
+            cpu = [number(median(section, peer, f'{case} {count}', 'cpu_us'), 1) for count in (1, 2)]
+            wrk = [number(median(section, peer, f'{case} {count}', 'wrk_cores'), 2) for count in (1, 2)]
+            rows.append((bold(peer), case, number(one), number(two), number(goals.ratio(two, one), 2), *cpu, *wrk))
+    head = ('', 'request', 'per second, 1 worker', '2 workers', 'ratio', 'CPU µs, 1 worker', '2 workers',
+            'cores for wrk, 1 worker', '2 workers')
+    return ['On two cores together with wrk, which takes its share from the workers. That share is small for `burn`, '
+            'whose handler computes for about a millisecond, so this is the ratio that counts.', table(head, rows)]
+
+
+def slow_table(section: dict, name: str) -> 'list[str]':
+    figures = {'max_wait_ms': 1, 'rss_growth_mb': 1, 'rss_peak_growth_mb': 1, 'drops': 0}
+    rows = [(bold(peer), case, *numbers(section, peer, case, figures)) for peer in section for case in section[peer]]
+    head = ('', 'slow clients', 'longest of 20 waits, ms', 'RSS growth, MB', 'at its peak, MB', 'dropped')
+    return ['1,000 clients of each kind: senders of a byte each second (half in a header, half in a body), readers of '
+            '1 KB each second who have asked for 1 MB. Those that a time limit drops come back at once. Meanwhile a '
+            'fresh client asks for plain text, 20 times.', table(head, rows)]
+
+
+WRITERS = {
+    'asyncio': ('Standard event loop', request_tables),
+    'uvloop': ('uvloop and compiled servers', request_tables),
+    'routing': ('Routing', routing_table),
+    'idle': ('10,000 idle connections', idle_table),
+    'files': ('`send_file` of 100 MB', file_table),
+    'workers': ('Worker processes', workers_table),
+    'slow': ('Slow clients', slow_table),
+}

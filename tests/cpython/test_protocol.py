@@ -1,0 +1,668 @@
+"""What only the server of CPython does: how handlers are started, back-pressure, files, logs, and its last moments."""
+import asyncio
+import contextvars
+import hashlib
+import io
+import logging
+import os
+import socket
+import ssl
+import sys
+
+import pytest
+import trustme
+
+from helpers import changed, logged_errors
+from live import Client, serving, start, until
+from microdot import Microdot, Request, Response, send_file
+from microdot.server import ProtocolConnection, ProtocolServer
+
+SMALL = 8192  # bytes of a socket's buffer
+
+
+def get(path='/', headers=''):
+    return f'GET {path} HTTP/1.1\r\nHost: a\r\n{headers}\r\n'.encode()
+
+
+async def get_body(server, path, headers=''):
+    client = await Client.connect(server, get(path, headers))
+    status, body = await client.read_response()
+    await client.close()
+    assert status == 200, body
+    return body.decode()
+
+
+async def slow_client(server, data):
+    """Connect with a small buffer, so that little of a response is under way."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ('127.0.0.1', server.port))
+    client = Client()
+    client.reader, client.writer = await asyncio.open_connection(sock=sock, limit=1024)
+    await client.send(data)
+    return client
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Handlers, which begin without a task of their own if the interpreter allows it
+# ---------------------------------------------------------------------------------------------------------------
+
+async def pause():
+    await asyncio.sleep(0.001)
+
+
+async def no_pause():
+    pass
+
+
+@pytest.mark.parametrize('first', [no_pause, pause])
+@pytest.mark.parametrize('second', [no_pause, pause])
+async def test_a_handler_has_one_task_from_begin_to_end(first, second):
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        tasks = [asyncio.current_task()]
+        await first()
+        tasks.append(asyncio.current_task())
+        await second()
+        tasks.append(asyncio.current_task())
+        assert tasks[0] in asyncio.all_tasks()
+        assert isinstance(tasks[0], asyncio.Task) and tasks == tasks[:1] * 3
+        return 'ok'
+
+    async with serving(app) as server:
+        client = await Client.connect(server)
+        for _ in range(5):
+            assert await client.get() == (200, b'ok')
+        await client.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason='asyncio.timeout() is new in 3.11')
+@pytest.mark.parametrize('first', [no_pause, pause])
+async def test_asyncio_timeout_in_a_handler(first):
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        await first()
+        try:
+            async with asyncio.timeout(0.02):
+                await asyncio.sleep(10)
+        except TimeoutError:
+            assert asyncio.current_task().cancelling() == 0
+            await asyncio.sleep(0.001)
+            return 'timeout'
+
+    async with serving(app) as server:
+        client = await Client.connect(server)
+        for _ in range(3):
+            assert await client.get() == (200, b'timeout')
+        await client.close()
+
+
+async def test_waiting_for_other_tasks():
+    app = Microdot()
+
+    async def double(n):
+        await asyncio.sleep(0.001 * n)
+        return 2 * n
+
+    @app.get('/')
+    async def index(request):
+        numbers = await asyncio.gather(*[double(n) for n in range(4)])
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+        return f'{sum(numbers) + await asyncio.wait_for(double(1), 5)}'
+
+    async with serving(app) as server:
+        assert await asyncio.gather(*[get_body(server, '/') for _ in range(20)]) == ['14'] * 20
+
+
+@pytest.mark.parametrize('wait', [no_pause, pause])
+async def test_context_variables_of_a_request_stay_in_it(wait):
+    app = Microdot()
+    user = contextvars.ContextVar('user', default='nobody')
+
+    @app.before_request
+    async def before(request):
+        assert user.get() == 'nobody'
+        user.set(request.args['user'])
+
+    @app.get('/')
+    async def index(request):
+        await wait()
+        seen = user.get(), await asyncio.to_thread(user.get), await asyncio.create_task(read())
+        await wait()
+        return ' '.join([*seen, user.get()])
+
+    async def read():
+        return user.get()
+
+    async with serving(app) as server:
+        names = [f'user{n}' for n in range(10)]
+        bodies = await asyncio.gather(*[get_body(server, '/?user=' + name) for name in names])
+        assert bodies == [' '.join([name] * 4) for name in names]
+    assert user.get() == 'nobody'
+
+
+@pytest.mark.parametrize('first', [no_pause, pause])
+@pytest.mark.parametrize('goes_on', [False, True])
+async def test_a_handler_that_cancels_itself_ends_its_connection_and_no_other(first, goes_on):
+    app = Microdot()
+    app.get('/')(lambda request: 'fine')
+
+    @app.get('/cancel')
+    async def cancel(request):
+        await first()
+        asyncio.current_task().cancel()
+        if goes_on:
+            await asyncio.sleep(1)
+        return 'not awaited'
+
+    async with serving(app) as server:
+        for _ in range(3):
+            client = await Client.connect(server, get('/cancel'))
+            data = await client.read(1000)
+            assert data == b'' or data.endswith(b'not awaited') and not goes_on
+            await client.close()
+            assert await get_body(server, '/') == 'fine'
+        await until(lambda: not server.connections)
+
+
+@pytest.mark.parametrize('first', [no_pause, pause])
+async def test_cancelling_reaches_what_the_handler_waits_for(first):
+    app = Microdot()
+    log = []
+
+    async def inner():
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            log.append('inner')
+            raise
+
+    @app.get('/')
+    async def index(request):
+        await first()
+        task = asyncio.current_task()
+        asyncio.get_running_loop().call_later(0.01, task.cancel)
+        try:
+            await asyncio.ensure_future(inner())
+        except asyncio.CancelledError:
+            log.append('handler')
+            if hasattr(task, 'uncancel'):
+                task.uncancel()
+            return 'ok'
+
+    async with serving(app) as server:
+        assert await get_body(server, '/') == 'ok'
+        assert await get_body(server, '/') == 'ok'
+    assert log == ['inner', 'handler'] * 2
+
+
+async def test_sleep_zero_gives_others_their_turn():
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        order = []
+        asyncio.get_running_loop().call_soon(order.append, 'other')
+        for _ in range(3):
+            await asyncio.sleep(0)
+        order.append('handler')
+        return ' '.join(order)
+
+    async with serving(app) as server:
+        assert await get_body(server, '/') == 'other handler'
+
+
+async def test_no_task_is_left_behind():
+    before = asyncio.all_tasks()
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        await pause()
+        return 'ok'
+
+    async with serving(app) as server:
+        for _ in range(3):
+            assert await get_body(server, '/') == 'ok'
+    await until(lambda: asyncio.all_tasks() == before)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Back-pressure
+# ---------------------------------------------------------------------------------------------------------------
+
+async def test_a_pipeline_is_answered_in_order_and_read_only_as_it_is_answered():
+    app = Microdot()
+    gate = asyncio.Event()
+    sizes = []
+
+    @app.get('/<int:n>')
+    async def index(request, n):
+        await gate.wait()
+        sizes.append(len(request.sock[0].data))
+        return str(n)
+
+    async with serving(app) as server:
+        client = await Client.connect(server)
+        count = 30000  # more than a megabyte
+        data = b''.join([get(f'/{n}') for n in range(count - 1)]) + get(f'/{count - 1}', 'Connection: close\r\n')
+        sending = asyncio.create_task(client.send(data))
+        await until(lambda: server.connections)
+        await asyncio.sleep(0.1)
+        connection = next(iter(server.connections))
+        assert connection.is_reading_paused
+        assert len(connection.data) < 1_000_000
+        gate.set()
+        answers = await client.read()
+        await sending
+        bodies = [part.split(b'\r\n\r\n')[1] for part in answers.split(b'HTTP/1.1 ')[1:]]
+        assert bodies == [b'%d' % n for n in range(count)]
+        assert max(sizes) < 1_000_000
+        await client.close()
+
+
+async def test_a_pipeline_does_not_stop_the_others():
+    app = Microdot()
+    count = 0
+
+    @app.get('/')
+    async def index(request):
+        nonlocal count
+        count += 1
+        return str(count)
+
+    async with serving(app) as server:
+        flood = await Client.connect(server)
+        await flood.send(get() * 2000)
+        assert int(await get_body(server, '/')) < 1900
+        await flood.close()
+
+
+@pytest.mark.parametrize('make_body', [
+    lambda: b'x' * 50_000_000,
+    lambda: (b'x' * 100_000 for _ in range(500)),
+    lambda: io.BytesIO(b'x' * 50_000_000),
+], ids=['bytes', 'generator', 'file'])
+async def test_a_slow_reader_slows_the_producer(make_body):
+    app = Microdot()
+    app.get('/')(lambda request: make_body())
+
+    async with serving(app) as server:
+        client = await slow_client(server, get('/', 'Connection: close\r\n'))
+        await until(lambda: any(connection.is_writing_paused for connection in server.connections))
+        connection = next(iter(server.connections))
+        assert connection.transport.get_write_buffer_size() < 300_000
+        total = 0
+        while data := await client.read(1 << 20):
+            total += len(data)
+            assert connection.transport.get_write_buffer_size() < 300_000
+        assert total > 50_000_000
+        await client.close()
+
+
+async def test_an_upload_is_read_as_the_handler_reads_it():
+    app = Microdot()
+    gate = asyncio.Event()
+
+    @app.post('/')
+    async def upload(request):
+        await gate.wait()
+        digest = hashlib.sha256()
+        while data := await request.stream.read(30_000):
+            digest.update(data)
+        return digest.hexdigest()
+
+    body = os.urandom(20_000_000)
+    with changed(Request, max_content_length=1 << 30):
+        async with serving(app) as server:
+            client = await Client.connect(server)
+            sending = asyncio.create_task(client.send(
+                b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n' % len(body) + body))
+            await until(lambda: any(connection.is_reading_paused for connection in server.connections))
+            assert len(next(iter(server.connections)).data) < 1_000_000
+            gate.set()
+            assert await client.read_response() == (200, hashlib.sha256(body).hexdigest().encode())
+            await sending
+            await client.close()
+
+
+async def test_two_tasks_may_write_and_one_may_read():
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        reader, writer = request.sock
+        reading = asyncio.create_task(reader.read(10))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError):
+            await reader.read(1)
+        await asyncio.gather(*[writer.awrite(b'x' * 1_000_000) for _ in range(3)])
+        assert await reading == b'ping'
+        return Response.already_handled
+
+    async with serving(app) as server:
+        client = await slow_client(server, get())
+        data = b''
+        while len(data) < 3_000_000:
+            data += await client.read(1 << 20)
+        await client.send(b'ping')
+        assert data + await client.read() == b'x' * 3_000_000
+        await client.close()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Files
+# ---------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def large_file(tmp_path):
+    path = tmp_path / 'large.bin'
+    path.write_bytes(os.urandom(5_000_000))
+    return path
+
+
+def make_file_app(path, opened):
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        response = send_file(str(path))
+        opened.append(response.body)
+        return response
+
+    return app
+
+
+@pytest.mark.parametrize('connect', [Client.connect, slow_client])
+async def test_a_file_arrives_whole_in_a_pipeline(large_file, connect):
+    opened = []
+    data = large_file.read_bytes()
+    async with serving(make_file_app(large_file, opened)) as server:
+        client = await connect(server, get() + get('/missing') + get('/', 'Connection: close\r\n'))
+        assert await client.read_response() == (200, data)
+        assert (await client.read_response())[0] == 404
+        assert await client.read_response() == (200, data)
+        assert await client.read() == b''
+        await client.close()
+    assert len(opened) == 2 and all(file.closed for file in opened)
+
+
+async def test_files_are_sent_by_the_kernel(large_file, monkeypatch):
+    sizes = []
+    sendfile = os.sendfile
+
+    def spy(*args):
+        sizes.append(sendfile(*args))
+        return sizes[-1]
+
+    monkeypatch.setattr(os, 'sendfile', spy)
+    async with serving(make_file_app(large_file, [])) as server:
+        client = await Client.connect(server, get())
+        assert (await client.read_response())[1] == large_file.read_bytes()
+        await client.close()
+    assert sum(sizes) == 5_000_000
+
+
+async def test_a_client_that_leaves_during_a_file(large_file):
+    opened = []
+    with logged_errors() as errors:
+        async with serving(make_file_app(large_file, opened)) as server:
+            client = await slow_client(server, get())
+            assert await client.read(1000)
+            client.writer.transport.abort()
+            await until(lambda: not server.connections)
+    assert opened[0].closed and not errors
+
+
+async def test_a_client_that_does_not_read_a_file_is_dropped(large_file):
+    opened = []
+    app = make_file_app(large_file, opened)
+    app.write_timeout = 0.2
+    with logged_errors() as errors:
+        async with serving(app) as server:
+            client = await slow_client(server, get())
+            await until(lambda: opened and opened[0].closed)
+            await until(lambda: not server.connections)
+            await client.close()
+    assert not errors
+
+
+async def test_a_file_that_shrinks_cuts_the_response_off(large_file):
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        response = send_file(str(large_file))
+        os.truncate(large_file, 1_000_000)
+        return response
+
+    with logged_errors() as errors:
+        async with serving(app) as server:
+            client = await Client.connect(server, get())
+            assert len(await client.read()) < 1_001_000
+            await client.close()
+            await until(lambda: not server.connections)
+    assert [type(error) for error in errors] == [ValueError]
+
+
+async def test_a_file_that_was_read_in_part(large_file):
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        response = send_file(str(large_file))
+        response.body.seek(4_000_000)
+        response.headers['Content-Length'] = '1000000'
+        return response
+
+    async with serving(app) as server:
+        client = await Client.connect(server, get())
+        assert await client.read_response() == (200, large_file.read_bytes()[4_000_000:])
+        await client.close()
+
+
+async def test_files_over_tls(large_file):
+    authority = trustme.CA()
+    server_context, client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert('localhost').configure_cert(server_context)
+    authority.configure_trust(client_context)
+    async with serving(make_file_app(large_file, []), ssl=server_context) as server:
+        client = Client()
+        client.reader, client.writer = await asyncio.open_connection(
+            '127.0.0.1', server.port, ssl=client_context, server_hostname='localhost')
+        await client.send(get())
+        assert await client.read_response() == (200, large_file.read_bytes())
+        await client.close()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The end
+# ---------------------------------------------------------------------------------------------------------------
+
+async def test_handlers_are_cancelled_after_the_time_for_a_graceful_end():
+    app = Microdot()
+    app.graceful_timeout = 0.2
+    log = []
+
+    @app.get('/')
+    async def index(request):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            log.append('cancelled')
+            raise
+
+    @app.get('/stream')
+    async def stream(request):
+        async def body():
+            try:
+                while True:
+                    yield 'tick'
+                    await asyncio.sleep(0.01)
+            finally:
+                log.append('ended')
+        return body()
+
+    with logged_errors() as errors:
+        async with serving(app) as server:
+            clients = [await Client.connect(server, get(path)) for path in ('/', '/stream')]
+            await until(lambda: all(connection.is_busy for connection in server.connections))
+            app.shutdown()
+            assert await clients[0].read() == b''
+            assert not (await clients[1].read()).endswith(b'0\r\n\r\n')
+            for client in clients:
+                await client.close()
+    assert sorted(log) == ['cancelled', 'ended'] and not errors
+
+
+async def test_requests_that_have_arrived_before_the_end_are_answered():
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        return 'ok'
+
+    for _ in range(5):
+        server = await start(app)
+        idle = await Client.connect(server)  # waits in the backlog, because nobody serves yet
+        late = await Client.connect(server, get())
+        task = asyncio.create_task(server.serve_forever())
+        await asyncio.sleep(0.05)
+        assert await late.read_response() == (200, b'ok')
+        assert await idle.get() == (200, b'ok')
+        await idle.send(get())
+        await late.send(get())
+        queued = await asyncio.gather(*[Client.connect(server, get()) for _ in range(20)])
+        app.shutdown()
+        for client in idle, late, *queued:
+            assert await client.read_response() == (200, b'ok')
+            assert await client.read() == b''
+            await client.close()
+        await asyncio.wait_for(task, 5)
+
+
+async def test_an_idle_connection_ends_without_a_reset():
+    app = Microdot()
+    app.keep_alive_timeout = 0
+    async with serving(app) as server:
+        sock = socket.create_connection(('127.0.0.1', server.port))
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        assert await asyncio.wait_for(loop.sock_recv(sock, 1), 5) == b''
+        await loop.sock_sendall(sock, get())  # too late
+        await asyncio.sleep(0.02)
+        assert await asyncio.wait_for(loop.sock_recv(sock, 1), 5) == b''
+        sock.close()
+        await until(lambda: not server.connections)
+
+
+async def test_unix_sockets(tmp_path):
+    app = Microdot()
+    app.get('/')(lambda request: f'{request.client_addr[0]} {request.headers["Host"]}')
+    path = str(tmp_path / 'socket')
+    task = asyncio.create_task(app.start_server(path))
+    await until(lambda: os.path.exists(path) and app.servers)
+    client = Client()
+    client.reader, client.writer = await asyncio.open_unix_connection(path)
+    assert await client.get() == (200, b'unix: a')
+    await client.close()
+    app.shutdown()
+    await asyncio.wait_for(task, 5)
+    assert not os.path.exists(path)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Options and logs
+# ---------------------------------------------------------------------------------------------------------------
+
+async def test_the_server_of_cpython_is_the_default():
+    app = Microdot()
+    server = await app.start_server('127.0.0.1', 0, start_serving=False)
+    assert isinstance(server, ProtocolServer)
+    server.close()
+    await server.wait_closed()
+
+
+async def test_unknown_options_are_refused():
+    with pytest.raises(TypeError):
+        await Microdot().start_server('127.0.0.1', 0, acces_log=True)
+
+
+@pytest.mark.parametrize(('options', 'debug'), [({'access_log': True}, False), ({}, True)])
+async def test_the_access_log(options, debug, caplog):
+    app = Microdot()
+    app.get('/')(lambda request: 'ok')
+    app.debug = debug
+    async with serving(app, **options) as server:
+        with caplog.at_level(logging.INFO, 'microdot'):
+            await get_body(server, '/?a=%0Ab')
+            client = await Client.connect(server, get('/missing') + b'nonsense\r\n\r\n')
+            await client.read()
+            await client.close()
+    lines = [record.getMessage() for record in caplog.records if record.name == 'microdot.access']
+    assert lines == ['127.0.0.1 "GET /?a=%0Ab HTTP/1.1" 200', '127.0.0.1 "GET /missing HTTP/1.1" 404']
+
+
+async def test_there_is_no_access_log_unless_asked_for(caplog):
+    app = Microdot()
+    app.get('/')(lambda request: 'ok')
+    async with serving(app) as server:
+        with caplog.at_level(logging.DEBUG):
+            await get_body(server, '/')
+    assert not [record for record in caplog.records if record.name.startswith('microdot')]
+
+
+async def test_errors_are_logged_with_request_and_traceback(caplog):
+    app = Microdot()
+
+    @app.get('/<name>')
+    async def index(request, name):
+        raise ValueError('the reason')
+
+    async with serving(app) as server:
+        client = await Client.connect(server)
+        assert (await client.get('/%25s?q'))[0] == 500
+        await client.close()
+    record, = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert (record.name, record.levelname, record.getMessage()) == ('microdot', 'ERROR', 'GET /%25s?q')
+    assert 'the reason' in caplog.text and 'in index' in caplog.text
+
+
+async def test_broken_connections_make_no_noise(caplog):
+    app = Microdot()
+    app.get('/')(lambda request: (b'x' * 100_000 for _ in range(100)))
+    async with serving(app) as server:
+        with caplog.at_level(logging.INFO):
+            for data in b'', b'GET', get(), b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx', b'\x16\x03\x01':
+                client = await Client.connect(server, data)
+                client.writer.transport.abort()
+                client = await Client.connect(server, data)
+                await asyncio.sleep(0.01)
+                client.writer.transport.abort()
+            await until(lambda: not server.connections)
+    assert not caplog.records
+
+
+async def test_trusted_proxies():
+    app = Microdot()
+    app.get('/')(lambda request: f'{request.client_addr[0]} {request.scheme}')
+    headers = 'X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\n'
+    async with serving(app) as server:
+        assert await get_body(server, '/', headers) == '127.0.0.1 http'
+    async with serving(app, trusted_proxies=['127.0.0.1']) as server:
+        assert await get_body(server, '/', headers) == '203.0.113.7 https'
+        client = await Client.connect(server, get('/', 'X-Forwarded-For: nonsense, \r\n'))
+        assert (await client.read_response())[0] == 400
+        await client.close()
+
+
+def test_connections_have_no_room_for_surprises():
+    """What a connection overrides is what the core calls."""
+    for name in ('_fill', 'awrite', 'aclose', 'end', 'cancel', 'end_output', 'get_extra_info'):
+        assert name in vars(ProtocolConnection) and hasattr(ProtocolConnection.__mro__[1], name)
