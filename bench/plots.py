@@ -54,7 +54,7 @@ def plot_routing(section: dict) -> Figure:
     panel.set_xticks(COUNTS, [f'{count:,}' for count in COUNTS])
     panel.yaxis.set_major_formatter('{x:,.0f}')
     panel.yaxis.set_minor_formatter('')
-    panel.legend(frameon=False, fontsize=8)
+    panel.legend(frameon=False, fontsize=8, loc='upper left', bbox_to_anchor=(1, 1))
     return figure
 
 

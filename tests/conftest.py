@@ -1,7 +1,10 @@
 """Settings of pytest that pyproject.toml cannot express."""
+import asyncio
 import os
+from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import settings
 from memory_transport import exchange
 
@@ -32,3 +35,13 @@ def server_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     else:
         monkeypatch.setattr(TestClient, 'exchange', lambda self, pieces: exchange(self.app, pieces, self.scheme))
     return request.param
+
+
+#: Modules whose tests run in each event loop.
+FOR_EACH_LOOP = ['test_protocol', 'test_server', 'test_wire']
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
+    is_for_each = item.module.__name__.rpartition('.')[2] in FOR_EACH_LOOP
+    factories = {'asyncio': asyncio.new_event_loop, 'uvloop': uvloop.new_event_loop}
+    return factories if is_for_each else {'asyncio': asyncio.new_event_loop}

@@ -16,7 +16,9 @@ def run(settings: Settings) -> dict:
     for _ in range(settings.rounds):
         for peer in settings.select(IDLE):
             with start(peer, settings) as server:
-                samples.add(peer.name, 'idle', measure(server, settings))
+                alone = measure_alone(server, settings)
+            with start(peer, settings) as server:
+                samples.add(peer.name, 'idle', {**alone, **measure_beside(server, settings)})
     return samples.data
 
 
@@ -27,23 +29,28 @@ def start(peer: Peer, settings: Settings) -> Server:
     return Server(peer, '--set', 'max_connections', limit, '--set', 'keep_alive_timeout', '600')
 
 
-def measure(server: Server, settings: Settings) -> 'dict[str, float]':
+def measure_alone(server: Server, settings: Settings) -> 'dict[str, float]':
     PLAIN.check(server)
     server.load(PLAIN, settings.busy_connections, settings.warm_up)
-    alone = server.load(PLAIN, settings.busy_connections, settings.seconds)
+    figures = server.load(PLAIN, settings.busy_connections, settings.seconds)
+    return {'p99_alone_ms': figures['p99_ms'], 'cpu_us_alone': figures['cpu_us']}
+
+
+def measure_beside(server: Server, settings: Settings) -> 'dict[str, float]':
+    PLAIN.check(server)
+    server.load(PLAIN, 1, settings.warm_up)  # more connections would leave free memory for the idle ones
     before = server.rss()
     with Client('idle_clients', server.port, settings.idle_connections) as client:
         client.read()
         time.sleep(1)
         memory = server.rss() - before
-        together = server.load(PLAIN, settings.busy_connections, settings.seconds)
+        server.load(PLAIN, settings.busy_connections, settings.warm_up)
+        figures = server.load(PLAIN, settings.busy_connections, settings.seconds)
         kept = client.finish()['open']
     if kept != settings.idle_connections:
         server.fail(f'has kept {kept:,} of {settings.idle_connections:,} connections')
     return {
         'bytes': memory / settings.idle_connections,
-        'p99_alone_ms': alone['p99_ms'],
-        'p99_together_ms': together['p99_ms'],
-        'cpu_us_alone': alone['cpu_us'],
-        'cpu_us_together': together['cpu_us'],
+        'p99_together_ms': figures['p99_ms'],
+        'cpu_us_together': figures['cpu_us'],
     }

@@ -562,7 +562,13 @@ class ProtocolServer(Server):
             self.check_closed()
 
     def end_idle(self) -> None:
-        self.loop.call_soon(self.loop.call_soon, super().end_idle)  # after what has arrived has been read
+        # after what has arrived has been read; those that came at the last moment have a time limit of their own
+        self.loop.call_soon(self.loop.call_soon, self._end, list(self.connections))
+
+    def _end(self, connections: 'list[ProtocolConnection]') -> None:
+        for connection in connections:
+            connection.end()
+        self.check_closed()
 
     def add(self, connection: Connection) -> bool:
         has_room = self.has_room()

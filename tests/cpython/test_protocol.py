@@ -476,8 +476,9 @@ async def test_files_over_tls(large_file):
         client = Client()
         client.reader, client.writer = await asyncio.open_connection(
             '127.0.0.1', server.port, ssl=client_context, server_hostname='localhost')
-        await client.send(get())
+        await client.send(get('/', 'Connection: close\r\n'))
         assert await client.read_response() == (200, large_file.read_bytes())
+        assert await client.read() == b''
         await client.close()
 
 
@@ -530,21 +531,24 @@ async def test_requests_that_have_arrived_before_the_end_are_answered():
 
     for _ in range(5):
         server = await start(app)
-        idle = await Client.connect(server)  # waits in the backlog, because nobody serves yet
-        late = await Client.connect(server, get())
         task = asyncio.create_task(server.serve_forever())
-        await asyncio.sleep(0.05)
-        assert await late.read_response() == (200, b'ok')
-        assert await idle.get() == (200, b'ok')
-        await idle.send(get())
-        await late.send(get())
-        queued = await asyncio.gather(*[Client.connect(server, get()) for _ in range(20)])
+        kept = [socket.create_connection(('127.0.0.1', server.port), timeout=5) for _ in range(3)]
+        await until(lambda: len(server.connections) == 3)
+        queued = [socket.create_connection(('127.0.0.1', server.port), timeout=5) for _ in range(20)]
+        for sock in kept + queued:  # now, before the event loop gets to see it
+            sock.sendall(get())
         app.shutdown()
-        for client in idle, late, *queued:
-            assert await client.read_response() == (200, b'ok')
-            assert await client.read() == b''
-            await client.close()
+        for sock in kept + queued:
+            data = b''.join([part async for part in parts_of(sock)])
+            assert data.startswith(b'HTTP/1.1 200') and data.endswith(b'\r\n\r\nok'), data
         await asyncio.wait_for(task, 5)
+
+
+async def parts_of(sock):
+    """Yield what comes up to the end of a connection, and close it."""
+    with sock:
+        while part := await asyncio.to_thread(sock.recv, 4096):
+            yield part
 
 
 async def test_an_idle_connection_ends_without_a_reset():
@@ -639,7 +643,8 @@ async def test_broken_connections_make_no_noise(caplog):
     app.get('/')(lambda request: (b'x' * 100_000 for _ in range(100)))
     async with serving(app) as server:
         with caplog.at_level(logging.INFO):
-            for data in b'', b'GET', get(), b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx', b'\x16\x03\x01':
+            post = b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx'
+            for data in b'', b'GET', get(), post, b'\x16\x03\x01':
                 client = await Client.connect(server, data)
                 client.writer.transport.abort()
                 client = await Client.connect(server, data)
