@@ -19,6 +19,8 @@ if False:  # TYPE_CHECKING: MicroPython has no typing module, and drops this blo
     from collections.abc import Awaitable, Callable, Iterator
     from typing import Any, NoReturn
 
+    Head = tuple[str, str, str, 'NoCaseDict', int, bool, bool, bytes]
+
 # ---------------------------------------------------------------------------------------------------------------
 # What differs between Pythons: feature detection, one name each
 # ---------------------------------------------------------------------------------------------------------------
@@ -38,6 +40,7 @@ try:
     ON_MICROPYTHON = False
     mro = type.mro
     memoize = lru_cache(512)
+    MEMO_SIZE = 1024  # bytes of a header that are remembered at the most, so that strangers cannot fill the memory
     date_cache: 'list[Any]' = [0, '']
 
     def load(name: str) -> 'Any':
@@ -141,6 +144,8 @@ except ImportError:  # MicroPython
             classes += mro(base)
         return classes
 
+    MEMO_SIZE = 0
+
     def memoize(f: 'Any') -> 'Any':  # a board has no memory for it
         return f
 
@@ -200,8 +205,9 @@ class NoCaseDict(dict):  # type: ignore[type-arg]
 
     def __init__(self, initial_dict: 'dict[str, Any] | None' = None):
         super().__init__()
-        self._spelling: 'dict[str, str]' = {}
-        self.update(initial_dict or {})
+        self._spelling: 'dict[str, str]' = {}  # of the key in lower case
+        if initial_dict:
+            self.update(initial_dict)
 
     def _spell(self, key: str) -> str:
         return self._spelling.get(key.lower(), key)
@@ -230,7 +236,7 @@ class NoCaseDict(dict):  # type: ignore[type-arg]
         return not self == other_dict
 
     def get(self, key: str, default: 'Any' = None) -> 'Any':
-        return super().get(self._spell(key), default)
+        return super().get(self._spelling.get(key.lower(), key), default)
 
     def setdefault(self, key: str, default: 'Any' = None) -> 'Any':
         if key not in self:
@@ -520,12 +526,16 @@ def parse_field(line: bytes) -> 'tuple[str, str]':
     return name, value.strip(' \t')
 
 
-def parse_fields(block: bytes, version: str, max_headers: int, max_line: int) -> 'tuple[NoCaseDict, int, bool, bool]':
+def is_host(text: str) -> bool:
+    """Tell whether this is a valid host with an optional port (RFC 9110 section 7.2)."""
+    return bool(HOST.match(text)) and '%' not in percent_decode(text)  # what is left of a malformed triplet
+
+
+def parse_fields(block: bytes, version: str) -> 'tuple[NoCaseDict, int, bool, bool]':
     """Parse the field lines of a request with the empty line behind them.
 
     Returns the headers, and what they say: the length of the body and whether to send 100 (Continue), as
-    :func:`body_framing` has it, and whether the connection may be kept open. Nobody may change these headers,
-    because they are given out again.
+    :func:`body_framing` has it, and whether the connection may be kept open.
 
     """
     if version == '1.0':  # RFC 9112 section 2.2: a bare LF may end a line; here only in HTTP/1.0
@@ -533,14 +543,15 @@ def parse_fields(block: bytes, version: str, max_headers: int, max_line: int) ->
     lines = block.split(b'\r\n')
     if lines.pop() or lines.pop():  # the head ended in a bare LF
         raise ProtocolError(400)
-    if len(lines) > max_headers:
+    if len(lines) > Request.max_headers:
         raise ProtocolError(431)
-    for line in lines if len(block) > max_line else ():
-        if len(line) > max_line:
+    for line in lines if len(block) > Request.max_readline else ():
+        if len(line) > Request.max_readline:
             raise ProtocolError(431)
     headers = NoCaseDict()
     headers.add_fields(map(parse_field if len(block) > MEMO_SIZE else recall_field, lines))
-    if not is_host(headers.get('Host', '' if version == '1.0' else ' ')):
+    host = headers.get('Host', '' if version == '1.0' else ' ')
+    if not (is_host if len(block) > MEMO_SIZE else recall_host)(host):
         raise ProtocolError(400)
     length, expects = body_framing(version, headers)
     return headers, length, expects, keep_alive(version, headers)
@@ -577,38 +588,38 @@ def parse_request_line(line: bytes) -> 'tuple[str, str, str, str]':
     return method, target, version[5:], authority
 
 
-# PERF: what clients send repeats itself, whole or line by line (bench: plain text with a browser's headers)
-MEMO_SIZE = 1024  # bytes of what is remembered at the most, so that strangers cannot fill the memory
+# PERF: what clients send repeats itself, line by line (bench: plain text with a browser's headers, one of them new)
 recall_field = memoize(parse_field)
-recall_fields = memoize(parse_fields)
+recall_host = memoize(is_host)
 recall_request_line = memoize(parse_request_line)
 
 
-def parse_head(head: bytes) -> 'tuple[str, str, str, NoCaseDict, int, bool, bool]':
+def parse_head(head: bytes, last: 'Head | None' = None) -> 'Head':
     """Parse a complete header block with its empty line (RFC 9112 sections 2 to 5).
 
-    Returns method, target, version, headers, length of the body, whether to send 100 (Continue), and whether the
-    connection may be kept open: see :func:`parse_request_line` and :func:`parse_fields`.
+    :param last: what this function returned for the request before on the same connection, so that headers that are
+                 the same again are not parsed again.
+
+    Returns method, target, version, then headers, length of the body, whether to send 100 (Continue), and whether the
+    connection may be kept open (see :func:`parse_fields`), at last the bytes of the header lines.
 
     """
     line, _, block = head.partition(b'\n')
-    is_short = len(head) <= MEMO_SIZE
-    method, target, version, authority = (recall_request_line if is_short else parse_request_line)(line)
-    headers, length, expects, is_persistent = (recall_fields if is_short else parse_fields)(
-        block, version, Request.max_headers, Request.max_readline)
+    method, target, version, authority = (recall_request_line if len(line) <= MEMO_SIZE else parse_request_line)(line)
+    if last and last[7] == block and last[2] == version and not authority:
+        return (method, target) + last[2:]
+    headers, length, expects, is_persistent = parse_fields(block, version)
     if authority:
-        headers = headers.copy()
         headers['Host'] = authority
-    return method, target, version, headers, length, expects, is_persistent
-
-
-def is_host(text: str) -> bool:
-    """Tell whether this is a valid host with an optional port (RFC 9110 section 7.2)."""
-    return bool(HOST.match(text)) and '%' not in percent_decode(text)  # what is left of a malformed triplet
+        block = b''  # it does not say what the headers are
+    return method, target, version, headers, length, expects, is_persistent, block
 
 
 def body_framing(version: str, headers: NoCaseDict) -> 'tuple[int, bool]':
     """Return the length of the body, -1 if it is chunked (RFC 9112 section 6.3), and whether to send 100 (Continue)."""
+    given = headers._spelling
+    if 'content-length' not in given and 'transfer-encoding' not in given and 'expect' not in given:
+        return 0, False  # PERF: bench, headers that are new each time
     coding = headers.get('Transfer-Encoding')
     length = headers.get('Content-Length')
     expect = headers.get('Expect') if version == '1.1' else None
@@ -637,7 +648,10 @@ def body_framing(version: str, headers: NoCaseDict) -> 'tuple[int, bool]':
 
 def keep_alive(version: str, headers: NoCaseDict) -> bool:
     """Tell whether the connection may serve another request (RFC 9112 section 9.3)."""
-    options = tokens(headers.get('Connection', ''))
+    value = headers.get('Connection')
+    if value is None or value == 'keep-alive':  # PERF: bench, headers that are new each time
+        return version == '1.1' or value is not None
+    options = tokens(value)
     return 'close' not in options and (version == '1.1' or 'keep-alive' in options)
 
 
@@ -907,7 +921,10 @@ class Request:
     def parse(connection: 'Connection', head: bytes, client_addr: 'Any' = None,
               scheme: 'str | None' = None) -> 'Request':
         """Make a request of a header block; what follows it on the connection is in ``connection.body``."""
-        method, target, version, headers, length, expects, is_persistent = parse_head(head)
+        parsed = parse_head(head, connection.last_head)
+        method, target, version, headers, length, expects, is_persistent, block = parsed
+        if len(block) <= MEMO_SIZE:
+            connection.last_head = parsed
         server = connection.server
         request = Request(server.app, client_addr or connection.get_extra_info('peername'), method, target, version,
                           None, sock=(connection, connection), scheme=scheme or server.scheme)
@@ -915,21 +932,19 @@ class Request:
         request.keeps_alive = is_persistent
         if server.proxies:
             request.client_addr, request.scheme = server.proxies.resolve(request.client_addr, request.scheme, headers)
-        if length:
+        if 0 < length <= len(connection.data) and length <= Request.max_body_length and not expects \
+                and length <= Request.max_content_length:
+            request.body = connection._take(length)  # PERF: bench, JSON echo
+        elif length:
             connection.body = BodyStream(connection, length, expects)
         return request
 
     async def load(self, body: BodyStream) -> None:
         """Move the body to ``body`` if it is small enough to be held in memory, else leave it to ``stream``."""
-        connection = body.connection
+        self.stream = body
         if body.left > Request.max_content_length:
             self.refusal = ProtocolError(413)
-        elif 0 < body.left <= len(connection.data) and body.left <= Request.max_body_length and not body.expects:
-            self.body = connection._take(body.left)  # PERF: bench, JSON echo
-            body.left = 0
-            return
-        self.stream = body
-        if -1 <= body.left <= Request.max_body_length and not self.refusal:
+        elif -1 <= body.left <= Request.max_body_length:
             try:
                 await self._load(body)
             except ProtocolError as exc:
@@ -1075,7 +1090,7 @@ class Response:
     def complete(self) -> None:
         """Fill in the headers that follow from the body and the defaults."""
         self.is_plain = (self._headers is None and type(self.body) is bytes and self.reason is None
-                         and not self.is_bodyless())
+                         and (self.status_code == 200 or not self.is_bodyless()))
         if self.is_plain:
             return
         headers = self.headers
@@ -1085,13 +1100,9 @@ class Response:
             else:
                 self.body_iter()  # TypeError for what cannot be a body
             if 'Content-Type' not in headers:
-                headers['Content-Type'] = self.default_kind()
+                headers['Content-Type'] = with_charset(self.default_content_type)
         check_headers(headers)
         check_headers({'reason phrase': self.reason})
-
-    def default_kind(self) -> str:
-        kind = self.default_content_type
-        return kind if 'charset=' in kind else kind + '; charset=UTF-8'
 
     def is_bodyless(self) -> bool:
         """Tell whether a response of this status never has a body (RFC 9112 section 6.3)."""
@@ -1105,7 +1116,7 @@ class Response:
         """Write the response; ``extra`` are header lines of the connection. Closes the body in any case."""
         body = self.body
         if self.is_plain:  # PERF: bench, plain text
-            head = plain_head(version, self.status_code, self._kind or self.default_kind(), extra)
+            head = plain_head(version, self.status_code, self._kind or self.default_content_type, extra)
             await stream.awrite(head + b'%d\r\n\r\n' % len(body) + (b'' if is_head else body))
             return
         try:
@@ -1200,9 +1211,13 @@ class Response:
         return cls(stream, status_code, headers)
 
 
+def with_charset(kind: str) -> str:
+    return kind if 'charset=' in kind else kind + '; charset=UTF-8'
+
+
 def plain_head(version: str, status_code: int, kind: str, extra: str) -> bytes:
     """Render the header block of a plain response, up to the value of ``Content-Length``."""
-    headers = {'Content-Type': kind}
+    headers = {'Content-Type': with_charset(kind)}
     check_headers(headers)
     return render_head(version, status_code, None, headers, extra)[:-2] + b'Content-Length: '
 
@@ -1300,6 +1315,7 @@ class URLPattern:
         text = percent_decode('/' + url_pattern.lstrip('/').partition('<')[0])
         #: the literal text that a path must begin with: all of it, or up to a slash
         self.prefix = text if self.is_static else text[:text.rfind('/') + 1]
+        self.key = self.prefix if '<' in url_pattern else ' ' + text  # which no prefix begins with
         self._regex: 'Any' = None
         self._parsers: 'list[tuple[int, str, Any]]' = []
 
@@ -1391,7 +1407,7 @@ class Microdot:
 
     def __init__(self) -> None:
         self.routes: 'list[tuple[Any, ...]]' = []  # the arguments of add_route()
-        self._index: 'dict[str, list[int]]' = {}  # numbers of routes by URLPattern.prefix
+        self._index: 'dict[str, list[int]]' = {}  # numbers of routes by URLPattern.key
         self._longest = 0  # of the prefixes
         self._static: 'dict[str, int]' = {}  # what find_route() found for method and path, if that was a static route
         self.before_request_handlers: 'list[Any]' = []
@@ -1500,7 +1516,7 @@ class Microdot:
 
         """
         self._static.clear()
-        self._index.setdefault(pattern.prefix, []).append(len(self.routes))
+        self._index.setdefault(pattern.key, []).append(len(self.routes))
         self._longest = max(self._longest, len(pattern.prefix))
         self.routes.append((pattern, methods, handler, call, url_prefix, subapp, local_apps))
 
@@ -1510,9 +1526,9 @@ class Microdot:
         Routes are found by their literal text, so that it does not matter how many there are.
 
         """
-        yield from range(len(self.routes)) if path == '*' else self._index.get(path, ())
+        yield from range(len(self.routes)) if path == '*' else self._index.get(' ' + path, ())
         end = path.find('/') + 1
-        while 0 < end < len(path) and end <= self._longest:
+        while 0 < end <= len(path) and end <= self._longest:
             yield from self._index.get(path[:end], ())
             end = path.find('/', end) + 1
 
@@ -1737,6 +1753,7 @@ class Connection(AsyncBytesIO):
     is_busy = False  # from a complete header block to the end of the response
     is_ended = False
     body: 'BodyStream | None' = None
+    last_head: 'Head | None' = None  # what the request before has said
     task: 'Any' = None
     raw_socket: 'Any' = None
     deadline: 'int | None' = None

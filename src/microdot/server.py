@@ -66,7 +66,7 @@ class ParkingStarter:
     def start(self, coroutine: 'Coroutine[Any, Any, None]') -> 'asyncio.Task[None] | None':
         """See :meth:`EagerStarter.start`."""
         parked = self.parked
-        if not parked.is_ready():
+        if not parked.has_begun or parked.gate.done():
             return self.loop.create_task(coroutine)
         context = copy_context()
         task = parked.task
@@ -97,9 +97,6 @@ class ParkedCoroutine:
         self.has_begun = False
         self.gate = loop.create_future()
         self.task: 'asyncio.Task[None]' = loop.create_task(self._run())
-
-    def is_ready(self) -> bool:
-        return self.has_begun and not self.gate.done()
 
     def resume(self, coroutine: 'Coroutine[Any, Any, None]', future: 'Any', context: Context) -> None:
         """Go on with a coroutine that waits for a future (``None``: for its turn)."""
@@ -187,7 +184,8 @@ class ProtocolConnection(Connection, asyncio.Protocol):
     def connection_made(self, transport: 'Any') -> None:
         self.transport = transport
         self.is_tls = transport.get_extra_info('sslcontext') is not None
-        self.client_addr = transport.get_extra_info('peername') or ('unix:', 0)
+        peer = transport.get_extra_info('peername')
+        self.client_addr = peer if isinstance(peer, tuple) else ('unix:', 0)
         self.deadline = self.server.keep_alive_deadline
         if self.server.is_closing:  # it came at the last moment
             self.set_limit(0)

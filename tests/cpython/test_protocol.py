@@ -533,7 +533,8 @@ async def test_requests_that_have_arrived_before_the_end_are_answered():
         server = await start(app)
         task = asyncio.create_task(server.serve_forever())
         kept = [socket.create_connection(('127.0.0.1', server.port), timeout=5) for _ in range(3)]
-        await until(lambda: len(server.connections) == 3)
+        while len(server.connections) < 3:
+            await asyncio.sleep(0.01)
         queued = [socket.create_connection(('127.0.0.1', server.port), timeout=5) for _ in range(20)]
         for sock in kept + queued:  # now, before the event loop gets to see it
             sock.sendall(get())

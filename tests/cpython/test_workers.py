@@ -37,17 +37,19 @@ def free_port():
 
 
 def get(address, path='/'):
-    """Return the response, b'' if there was none."""
+    """Return the response, b'' if there was none. Who is neither answered nor refused fails the test."""
     try:
         with connect(address, path) as connection:
             return read_all(connection)
+    except TimeoutError:
+        raise
     except OSError:
         return b''
 
 
 def connect(address, path='/'):
     connection = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-    connection.settimeout(20)
+    connection.settimeout(10)
     try:
         connection.connect(address)
         connection.sendall(b'GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' % path.encode())
@@ -78,7 +80,7 @@ def is_running(pid):
 class Service:
     """workers_app.py as a process group of its own."""
 
-    def __init__(self, *, is_awaited=True, launcher=(), pass_fds=(), **settings):
+    def __init__(self, *, is_awaited=True, launcher=(), pass_fds=(), stdin=subprocess.DEVNULL, **settings):
         self.workers = settings.get('workers', 1)
         self.address = settings.get('host', '127.0.0.1')
         if '/' not in self.address:
@@ -87,7 +89,7 @@ class Service:
         path = os.pathsep.join([str(HERE.parent.parent / 'src'), os.environ.get('PYTHONPATH', '')])
         self.process = subprocess.Popen(
             [sys.executable, *launcher, str(HERE / 'workers_app.py'), json.dumps(settings)],
-            env={**os.environ, 'PYTHONPATH': path}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            env={**os.environ, 'PYTHONPATH': path}, stdin=stdin, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, pass_fds=pass_fds, start_new_session=True)
         if is_awaited:
             wait_until(lambda: get(self.address) or self.process.poll() is not None)
@@ -567,6 +569,18 @@ def test_sighup_replaces_the_workers_under_load(loop):
         assert 'ended' not in service.output_of_good_end()
 
 
+def test_sighup_of_a_terminal_is_left_to_the_application():
+    terminal, stdin = os.openpty()
+    with running(workers=2, stdin=stdin) as service:
+        pids = service.pids()
+        service.signal_group(signal.SIGHUP)
+        status, output = service.end()
+        assert status == 1 and 'run() has not taken this signal' in output
+        wait_until(lambda: not any(map(is_running, pids)))
+    os.close(terminal)
+    os.close(stdin)
+
+
 def test_workers_stop_when_the_parent_is_killed(loop):
     with running(workers=2, loop=loop) as service:
         pids = service.pids()
@@ -622,6 +636,15 @@ def test_a_worker_that_does_not_stop_is_killed(loop):
         service.signal(signal.SIGTERM)
         service.output_of_good_end()
         assert not any(map(is_running, pids))
+
+
+def test_a_system_that_has_no_room_for_a_process(monkeypatch, caplog):
+    def fork():
+        raise BlockingIOError(errno.EAGAIN, 'no more processes')
+    monkeypatch.setattr(os, 'fork', fork)
+    with pytest.raises(RuntimeError, match='3 times in a row'):
+        run_app(Microdot(), '127.0.0.1', 0, False, None, workers=2)
+    assert 'no more processes' in caplog.text
 
 
 def test_workers_that_never_serve_are_given_up(loop):

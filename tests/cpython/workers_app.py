@@ -36,7 +36,7 @@ async def random_number(request):
 async def slow(request):
     async def body():
         yield 'begin '
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         yield 'end'
     return body()
 
@@ -73,7 +73,7 @@ async def shutdown(request):
 
 
 def interrupted(signum, frame):
-    raise AssertionError('run() has restored this handler too early')
+    raise AssertionError('run() has not taken this signal')
 
 
 app.graceful_timeout = settings.pop('graceful_timeout', 30)
