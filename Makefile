@@ -1,6 +1,7 @@
 # make demo   a web server on http://localhost:5000, from nothing but Python 3.10+ and a package index
 # make test   the whole test suite, on CPython and on MicroPython
 # make check  lint, types, documentation and footprint
+# make bench  speed, memory and endurance, beside other frameworks
 #
 # Everything is installed into .venv; a file in there records each step that is done.
 
@@ -9,8 +10,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := src/microdot/microdot.py
 CORE_COVERAGE := 95
+PROXIES := nginx caddy
 
-.PHONY: demo test test-cpython test-micropython pytest check ruff mypy docs footprint-check footprint clean
+.PHONY: demo test test-cpython test-micropython pytest check ruff mypy docs footprint-check footprint bench proxies clean
 
 demo: $(VENV)/.done-package
 	@echo
@@ -19,7 +21,7 @@ demo: $(VENV)/.done-package
 
 test: test-cpython test-micropython
 
-test-cpython: $(VENV)/.done-test
+test-cpython: $(VENV)/.done-test proxies
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --show-missing --include=$(CORE) --fail-under=$(CORE_COVERAGE)
@@ -28,7 +30,7 @@ test-micropython: $(VENV)/.done-test
 	$(BIN)/micropython -X heapsize=4M tests/run.py
 
 # The same tests without coverage, for one more CPython: make pytest VENV=.venv-3.12 PYTHON=python3.12
-pytest: $(VENV)/.done-test
+pytest: $(VENV)/.done-test proxies
 	$(BIN)/python -m pytest
 
 check: ruff mypy docs footprint-check
@@ -50,8 +52,21 @@ footprint-check: $(VENV)/.done-test
 footprint: $(VENV)/.done-test
 	$(BIN)/python tools/footprint.py $(if $(PEER),--peer)
 
+# make bench BENCH="--only asyncio uvloop": see bench/README.md; needs wrk and nginx
+bench: $(VENV)/.done-venv
+	$(BIN)/python bench/run.py $(BENCH)
+
+# What tests/cpython/test_behind_proxy.py runs. Where it cannot be installed, those tests fail and name the command.
+proxies:
+	@missing=; for name in $(PROXIES); do \
+		PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing || true; \
+	elif [ -n "$$missing" ]; then echo "Tests will fail without$$missing. As root: apt-get install$$missing"; fi
+
 clean:
-	rm -rf .venv .venv-* docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf bench/.venv bench/.venv-upstream bench/build .venv .venv-* docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.done-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

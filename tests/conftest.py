@@ -23,18 +23,17 @@ FOR_EACH_SERVER = ['test_microdot', 'test_microdot_cpython', 'test_request', 'te
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__.rpartition('.')[2] in FOR_EACH_SERVER:
-        metafunc.fixturenames.append('server_kind')
         metafunc.parametrize('server_kind', ['protocol', 'portable'], indirect=True)
 
 
-@pytest.fixture
-def server_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(autouse=True)
+def server_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make ``start_server()`` and ``TestClient`` use the server of CPython, or the portable one."""
-    if request.param == 'portable':
+    kind = getattr(request, 'param', None)
+    if kind == 'portable':
         monkeypatch.setattr('microdot.microdot.make_server', lambda app, **options: Server(app))
-    else:
+    elif kind == 'protocol':
         monkeypatch.setattr(TestClient, 'exchange', lambda self, pieces: exchange(self.app, pieces, self.scheme))
-    return request.param
 
 
 #: Modules whose tests run in each event loop.

@@ -1683,7 +1683,7 @@ class Microdot:
         if not start_serving:
             return server
         if debug:
-            print('Listening on %s://%s:%s' % (server.scheme, host, port))
+            server.announce(host, port)
         await server.serve_forever()
         return None
 
@@ -1987,6 +1987,9 @@ class Server:
 
     async def listen(self, host: 'Any', port: int, ssl: 'Any') -> None:
         self.server = await listen(self._accept, host, port, ssl=ssl)
+
+    def announce(self, host: 'Any', port: int) -> None:
+        print('Listening on %s://%s:%s' % (self.scheme, host, port))
 
     async def start_serving(self) -> None:
         if not ON_MICROPYTHON:

@@ -534,6 +534,12 @@ class ProtocolServer(Server):
             self.listeners.append(await create(self.connect, sock=sock, backlog=BACKLOG, start_serving=False,
                                                **self.ssl_options))
 
+    def announce(self, host: 'Any', port: int) -> None:
+        for sock in self.sockets:
+            name = sock.getsockname()
+            where = '%s:%d' % name[:2] if isinstance(name, tuple) else 'unix:%s' % name
+            getLogger('microdot').info('Listening on %s://%s', self.scheme, where)
+
     def connect(self) -> ProtocolConnection:
         return ProtocolConnection(self)
 

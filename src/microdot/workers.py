@@ -66,7 +66,7 @@ def choose_loop(loop: 'str | None') -> 'Callable[[Any], None]':
             return import_module('uvloop').run  # type: ignore[no-any-return]
         except (ImportError, AttributeError):  # run() came with 0.18
             if loop == 'uvloop':
-                raise RuntimeError("loop='uvloop' needs uvloop 0.18 or later: pip install microdot[fast]") from None
+                raise RuntimeError("loop='uvloop' needs uvloop 0.18 or later: pip install uvloop") from None
     return asyncio.run
 
 
@@ -325,9 +325,12 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGTERM, stop)
         loop.add_reader(self.life, stop)
         when_serving(self.app, lambda: self.tell(SERVES))
-        await self.serve_on(sockets)
-        if not is_told:
-            self.tell(STOPS)
+        try:
+            await self.serve_on(sockets)
+            if not is_told:
+                self.tell(STOPS)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # asyncio complains of one that comes while the loop closes
 
     def tell(self, what: int) -> None:
         with suppress(OSError):  # the parent is gone
