@@ -502,6 +502,12 @@ def tokens(value: str) -> 'list[str]':
     return [item.strip(' \t') for item in value.lower().split(',')]
 
 
+def skip_empty_lines(data: bytes) -> bytes:
+    """Return what follows the empty lines before a request (RFC 9112 section 2.2), at once, however many there are."""
+    end = (len(data) - len(data.lstrip(b'\r\n'))) & ~1
+    return data[end:] if data[:end] == b'\r\n' * (end // 2) else data
+
+
 def find_head_end(data: bytes) -> int:
     """Return where the header block with its empty line ends, 0 if it is not complete."""
     line = data.find(b'\n')
@@ -1800,8 +1806,7 @@ class Connection(AsyncBytesIO):
         self.body = None
         had = -1
         while True:
-            while self.data[:2] == b'\r\n':  # RFC 9112 section 2.2
-                self._take(2)
+            self.data = skip_empty_lines(self.data)
             end = find_head_end(self.data)
             if end:
                 self.is_busy = True

@@ -24,6 +24,7 @@ from microdot.microdot import (
     Server,
     find_head_end,
     log_error,
+    skip_empty_lines,
 )
 from microdot.sockets import BACKLOG, listening
 
@@ -73,7 +74,7 @@ class ParkingStarter:
         _enter_task(self.loop, task)
         try:
             future = context.run(coroutine.send, None)
-        except StopIteration:
+        except (StopIteration, asyncio.CancelledError):
             if parked.gate.done():  # the coroutine has cancelled itself
                 self.parked = ParkedCoroutine(self.loop)
             return None
@@ -203,7 +204,8 @@ class ProtocolConnection(Connection, asyncio.Protocol):
             self.serve_next()
         elif self.read_waiter:
             wake(self.read_waiter)
-        elif len(self.data) > self.read_size and not self.is_reading_paused:
+            return
+        if len(self.data) > self.read_size and not self.is_reading_paused and not self.is_closing:
             self.is_reading_paused = True
             self.transport.pause_reading()
 
@@ -263,8 +265,8 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         if self.is_serving or self.is_closing:
             return
         data = self.data
-        while data[:2] == b'\r\n':  # RFC 9112 section 2.2
-            data = self.data = data[2:]
+        if data[:1] == b'\r':
+            data = self.data = skip_empty_lines(data)
         try:
             end = find_head_end(data)
         except ProtocolError as exc:
@@ -315,7 +317,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
     def go_on(self) -> None:
         """Wait for the next request, which may be here already."""
         self.deadline = self.server.keep_alive_deadline
-        if self.is_reading_paused:
+        if self.is_reading_paused and len(self.data) <= self.read_size:
             self.resume_reading()
         if self.data or self.is_eof:
             self.server.loop.call_soon(self.serve_next)  # PERF: not at once, so that the other clients have their turn
@@ -357,8 +359,10 @@ class ProtocolConnection(Connection, asyncio.Protocol):
             if self.task:  # it lingers
                 self.is_ended = True
                 self.task.cancel()
-            else:
+            elif self.server.is_closing:
                 self.close_idle()
+            else:  # it has to make room at once
+                self.close()
 
     def cancel(self) -> None:
         """End the connection and the handler that serves it at once."""
@@ -393,7 +397,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         return len(self.data) > had
 
     def resume_reading(self) -> None:
-        if self.is_reading_paused and not self.is_lost:
+        if self.is_reading_paused and not self.transport.is_closing():
             self.is_reading_paused = False
             self.transport.resume_reading()
 

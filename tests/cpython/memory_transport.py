@@ -60,19 +60,23 @@ async def exchange(app, pieces, scheme=None, client_addr=('127.0.0.1', 1234)):
     server.starter = Starter(server.loop)
     connection = ProtocolConnection(server)
     transport = MemoryTransport(connection, client_addr)
-    await called_back(connection.connection_made, transport)
-    for piece in pieces:
-        await transport.reading.wait()
-        if not transport.has_closed:
-            await called_back(connection.data_received, piece)
-    if not transport.has_closed and not await called_back(connection.eof_received):
-        transport.close()
-    await transport.lost.wait()
-    while connection.is_serving:  # what it does after the client has gone
+    try:
+        await called_back(connection.connection_made, transport)
+        for piece in pieces:
+            await transport.reading.wait()
+            if not transport.has_closed:
+                await called_back(connection.data_received, piece)
+        if not transport.has_closed and not await called_back(connection.eof_received):
+            transport.close()
+        await transport.lost.wait()
+    finally:
+        if not transport.has_closed:  # the test has no more patience
+            connection.cancel()
+        while connection.is_serving:  # what it does after the client has gone
+            await asyncio.sleep(0)
+        server.starter.close()
         await asyncio.sleep(0)
     assert not server.connections
-    server.starter.close()
-    await asyncio.sleep(0)
     return transport.data
 
 

@@ -172,6 +172,24 @@ async def test_a_handler_that_cancels_itself_ends_its_connection_and_no_other(fi
 
 
 @pytest.mark.parametrize('first', [no_pause, pause])
+async def test_a_handler_that_raises_cancelled_error_ends_its_connection(first, caplog):
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        await first()
+        raise asyncio.CancelledError
+
+    async with serving(app) as server:
+        for _ in range(3):
+            client = await Client.connect(server, get())
+            assert await client.read() == b''
+            await client.close()
+        await until(lambda: not server.connections)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize('first', [no_pause, pause])
 async def test_cancelling_reaches_what_the_handler_waits_for(first):
     app = Microdot()
     log = []
@@ -250,20 +268,32 @@ async def test_a_pipeline_is_answered_in_order_and_read_only_as_it_is_answered()
 
     async with serving(app) as server:
         client = await Client.connect(server)
-        count = 30000  # more than a megabyte
-        data = b''.join([get(f'/{n}') for n in range(count - 1)]) + get(f'/{count - 1}', 'Connection: close\r\n')
+        count = 20000  # several megabytes
+        padding = 'X: %s\r\n' % ('x' * 300)
+        data = b''.join([get(f'/{n}', padding) for n in range(count - 1)])
+        data += get(f'/{count - 1}', 'Connection: close\r\n')
         sending = asyncio.create_task(client.send(data))
         await until(lambda: server.connections)
         await asyncio.sleep(0.1)
         connection = next(iter(server.connections))
         assert connection.is_reading_paused
-        assert len(connection.data) < 1_000_000
+        assert len(connection.data) < 400_000
         gate.set()
         answers = await client.read()
         await sending
         bodies = [part.split(b'\r\n\r\n')[1] for part in answers.split(b'HTTP/1.1 ')[1:]]
         assert bodies == [b'%d' % n for n in range(count)]
-        assert max(sizes) < 1_000_000
+        assert max(sizes) < 400_000
+        await client.close()
+
+
+async def test_many_empty_lines_stop_nobody():
+    app = Microdot()
+    app.get('/')(lambda request: 'ok')
+    async with serving(app) as server:
+        client = await Client.connect(server)
+        await asyncio.wait_for(client.send(b'\r\n' * 5_000_000), 5)
+        assert await client.get() == (200, b'ok')
         await client.close()
 
 
