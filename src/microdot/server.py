@@ -534,9 +534,14 @@ class ProtocolServer(Server):
         self.expire()
         self.ssl_options = {'ssl': ssl, 'ssl_handshake_timeout': self.app.header_timeout} if ssl else {}
         for sock in host:
-            create = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server
-            self.listeners.append(await create(self.connect, sock=sock, backlog=BACKLOG, start_serving=False,
-                                               **self.ssl_options))
+            create: 'Any' = self.loop.create_server
+            options = dict(self.ssl_options)
+            if sock.family == socket.AF_UNIX:
+                create = self.loop.create_unix_server
+                if sys.version_info >= (3, 13):
+                    options['cleanup_socket'] = False  # the file belongs to who made it, which may be another process
+            self.listeners.append(
+                await create(self.connect, sock=sock, backlog=BACKLOG, start_serving=False, **options))
 
     def announce(self, host: 'Any', port: int) -> None:
         for sock in self.sockets:
@@ -552,6 +557,13 @@ class ProtocolServer(Server):
             await listener.start_serving()
 
     def stop_listening(self) -> None:
+        # asyncio loses the connections that it has just accepted, if it is told to close the port before they are made
+        for sock in self.sockets:
+            self.loop.remove_reader(sock)
+        self.arriving += 1
+        self.loop.call_soon(self._stop_listening)
+
+    def _stop_listening(self) -> None:
         for sock in self.sockets:
             with suppress(OSError):  # until nobody waits any more, whom the end of the socket would reset
                 for _ in range(BACKLOG):
@@ -559,6 +571,7 @@ class ProtocolServer(Server):
                     self.arriving += 1
         for listener in self.listeners:
             listener.close()
+        self.loop.call_soon(self.loop.call_soon, self._arrived)  # asyncio tells us of them a step later
 
     async def accept(self, sock: socket.socket) -> None:
         try:
@@ -566,8 +579,11 @@ class ProtocolServer(Server):
         except OSError:
             sock.close()
         finally:
-            self.arriving -= 1
-            self.check_closed()
+            self._arrived()
+
+    def _arrived(self) -> None:
+        self.arriving -= 1
+        self.check_closed()
 
     def end_idle(self) -> None:
         # after what has arrived has been read; those that came at the last moment have a time limit of their own
