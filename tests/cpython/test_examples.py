@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -35,11 +36,10 @@ class Example:
             try:
                 with urllib.request.urlopen(request, timeout=10) as response:
                     return response.read().decode()
-            except ConnectionError:
-                assert self.process.poll() is None and time.monotonic() < end, self.process.communicate()
-                time.sleep(0.05)
-            except urllib.error.URLError as exc:
-                assert isinstance(exc.reason, ConnectionError) and time.monotonic() < end, exc
+            except (ConnectionError, urllib.error.URLError) as exc:
+                assert isinstance(getattr(exc, 'reason', exc), ConnectionError), exc
+                assert self.process.poll() is None, self.process.communicate()
+                assert time.monotonic() < end, 'it does not listen'
                 time.sleep(0.05)
 
     def stop(self):
