@@ -510,12 +510,13 @@ def skip_empty_lines(data: bytes) -> bytes:
 
 def find_head_end(data: bytes) -> int:
     """Return where the header block with its empty line ends, 0 if it is not complete."""
-    line = data.find(b'\n')
-    if (len(data) if line < 0 else line) > Request.max_readline + 1:
-        raise ProtocolError(414)
     end = data.find(b'\n\r\n') + 3
     if end < 3:
         end = 0
+    if (end or len(data)) > Request.max_readline + 1:
+        line = data.find(b'\n')
+        if (len(data) if line < 0 else line) > Request.max_readline + 1:
+            raise ProtocolError(414)
     bare_end = data.find(b'\n\n', 0, end or len(data)) + 2  # no further: there may be a long pipeline behind
     if bare_end > 1:
         end = bare_end
@@ -932,8 +933,8 @@ class Request:
         if len(block) <= MEMO_SIZE:
             connection.last_head = parsed
         server = connection.server
-        request = Request(server.app, client_addr or connection.get_extra_info('peername'), method, target, version,
-                          None, sock=(connection, connection), scheme=scheme or server.scheme)
+        request = Request(server.app, client_addr or connection.client_addr, method, target, version, None,
+                          sock=(connection, connection), scheme=scheme or server.scheme)
         request.fields = headers
         request.keeps_alive = is_persistent
         if server.proxies:
@@ -1053,7 +1054,7 @@ class Response:
         if self._headers is None:  # PERF: made when somebody asks for them, most often nobody does (bench: plain text)
             self._headers = NoCaseDict({'Content-Type': self._kind} if self._kind else None)
             if self.is_plain:
-                self.complete()
+                self.complete()  # not plain any more
         return self._headers
 
     @headers.setter
@@ -1110,6 +1111,12 @@ class Response:
         check_headers(headers)
         check_headers({'reason phrase': self.reason})
 
+    def render_plain(self, version: str, extra: str, is_head: bool) -> bytes:
+        """Return the whole response, if it is plain."""
+        body = self.body
+        head = plain_head(version, self.status_code, self._kind or self.default_content_type, extra)
+        return head + b'%d\r\n\r\n' % len(body) + (b'' if is_head else body)
+
     def is_bodyless(self) -> bool:
         """Tell whether a response of this status never has a body (RFC 9112 section 6.3)."""
         return self.status_code < 200 or self.status_code in (204, 304)
@@ -1121,10 +1128,6 @@ class Response:
     async def send(self, stream: 'Any', version: str, extra: str, is_head: bool) -> None:
         """Write the response; ``extra`` are header lines of the connection. Closes the body in any case."""
         body = self.body
-        if self.is_plain:  # PERF: bench, plain text
-            head = plain_head(version, self.status_code, self._kind or self.default_content_type, extra)
-            await stream.awrite(head + b'%d\r\n\r\n' % len(body) + (b'' if is_head else body))
-            return
         try:
             self.complete()
             is_bodyless = is_head or self.is_bodyless()
@@ -1770,6 +1773,7 @@ class Connection(AsyncBytesIO):
         self.server = server
         self.reader = reader
         self.writer = writer if ON_MICROPYTHON or hasattr(writer, 'awrite') else Writer(writer)
+        self.client_addr = self.writer.get_extra_info('peername')
         if server.raw_socket:
             self.raw_socket = server.raw_socket
 
@@ -1935,7 +1939,10 @@ class Connection(AsyncBytesIO):
         if not is_kept or version == '1.0':
             if response.is_plain or 'Connection' not in response.headers:
                 extra += 'Connection: keep-alive\r\n' if is_kept else 'Connection: close\r\n'
-        await response.send(self, version, extra, is_head)
+        if response.is_plain:  # PERF: bench, plain text
+            await self.awrite(response.render_plain(version, extra, is_head))
+        else:
+            await response.send(self, version, extra, is_head)
         if self.server.logs_requests and request:
             log_request(request, response)
         if is_kept:

@@ -274,8 +274,9 @@ class ProtocolConnection(Connection, asyncio.Protocol):
             return
         if end:
             self.is_busy = True
+            head = data[:end]  # no copy, if it is all
             self.data = data[end:]
-            self.serve(self.answer(data[:end]))
+            self.serve(self.answer(head))
         elif self.is_eof:
             if data:
                 self.serve(self.refuse(ProtocolError(400)))
