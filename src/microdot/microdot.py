@@ -313,6 +313,8 @@ class AsyncBytesIO:
 
     #: Bytes to fetch at a time; a board's heap is fragmented, and needs them in one piece.
     read_size = 256 if ON_MICROPYTHON else 65536
+    #: The same for those who want a byte or a line, because each of these moves what is left.
+    small_read_size = 256 if ON_MICROPYTHON else 4096
 
     def __init__(self, data: bytes = b''):
         self.data = data
@@ -355,7 +357,7 @@ class AsyncBytesIO:
             end = self.data.find(separator)
             if end >= 0:
                 return self._take(end + len(separator))
-            if not await self._fill(self.read_size):
+            if not await self._fill(self.small_read_size):
                 return self._take(len(self.data))
 
     async def readline(self) -> bytes:
@@ -766,6 +768,7 @@ class BodyStream(AsyncBytesIO):
                 await connection.awrite(b'HTTP/1.1 100 Continue\r\n\r\n')
             connection.set_limit(connection.app.body_timeout)
             try:
+                n = max(n, self.small_read_size)
                 data = await connection.read(min(n, self.left) if self.left > 0 else self.read_size)
                 if not data:
                     raise ProtocolError(400)
@@ -933,8 +936,8 @@ class Request:
         if len(block) <= MEMO_SIZE:
             connection.last_head = parsed
         server = connection.server
-        request = Request(server.app, client_addr or connection.client_addr, method, target, version, None,
-                          sock=(connection, connection), scheme=scheme or server.scheme)
+        request = Request(server.app, client_addr or connection.client_addr or connection.get_extra_info('peername'),
+                          method, target, version, None, sock=(connection, connection), scheme=scheme or server.scheme)
         request.fields = headers
         request.keeps_alive = is_persistent
         if server.proxies:
@@ -1765,6 +1768,7 @@ class Connection(AsyncBytesIO):
     last_head: 'Head | None' = None  # what the request before has said
     task: 'Any' = None
     raw_socket: 'Any' = None
+    client_addr: 'Any' = None  # where that is known from the beginning
     deadline: 'int | None' = None
 
     def __init__(self, server: 'Server', reader: 'Any', writer: 'Any'):
@@ -1773,7 +1777,6 @@ class Connection(AsyncBytesIO):
         self.server = server
         self.reader = reader
         self.writer = writer if ON_MICROPYTHON or hasattr(writer, 'awrite') else Writer(writer)
-        self.client_addr = self.writer.get_extra_info('peername')
         if server.raw_socket:
             self.raw_socket = server.raw_socket
 

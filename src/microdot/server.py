@@ -14,6 +14,7 @@ from contextvars import Context, copy_context
 from io import BufferedReader, FileIO
 from logging import INFO, NOTSET, Formatter, StreamHandler, getLogger
 from stat import S_ISREG
+from sys import getrefcount
 
 from microdot.microdot import (
     TIMED_OUT,
@@ -43,8 +44,12 @@ class EagerStarter:
     def __init__(self, loop: 'asyncio.AbstractEventLoop'):
         self.loop = loop
 
-    def start(self, coroutine: 'Coroutine[Any, Any, None]') -> 'asyncio.Task[None] | None':
-        """Run a coroutine up to its first wait. Returns the task that goes on with it, ``None`` if it is done."""
+    def start(self, coroutine: 'Coroutine[Any, Any, None]', undo: 'Callable[[Any], None]') -> 'Any':
+        """Run a coroutine up to its first wait. Returns the task that goes on with it, ``None`` if it is done.
+
+        If the coroutine never runs, ``undo`` is called with its task.
+
+        """
         task = asyncio.Task(coroutine, loop=self.loop, eager_start=True)  # type: ignore[call-arg]
         return None if task.done() else task
 
@@ -64,18 +69,25 @@ class ParkingStarter:
         self.loop = loop
         self.parked = ParkedCoroutine(loop)
 
-    def start(self, coroutine: 'Coroutine[Any, Any, None]') -> 'asyncio.Task[None] | None':
+    def start(self, coroutine: 'Coroutine[Any, Any, None]', undo: 'Callable[[Any], None]') -> 'Any':
         """See :meth:`EagerStarter.start`."""
         parked = self.parked
-        if not parked.has_begun or parked.gate.done():
-            return self.loop.create_task(coroutine)
-        context = copy_context()
         task = parked.task
+        if not parked.has_begun or parked.gate.done():
+            if parked.gate.done():  # somebody has cancelled it
+                self.parked = ParkedCoroutine(self.loop)
+            task = self.loop.create_task(coroutine)
+            task.add_done_callback(undo)
+            return task
+        context = copy_context()
         _enter_task(self.loop, task)
+        references = getrefcount(task)
         try:
             future = context.run(coroutine.send, None)
         except (StopIteration, asyncio.CancelledError):
-            if parked.gate.done():  # the coroutine has cancelled itself
+            if parked.gate.done() or getrefcount(task) > references:
+                # it has cancelled itself, or somebody could do so later, who must not hit the next one
+                task.cancel()
                 self.parked = ParkedCoroutine(self.loop)
             return None
         finally:
@@ -185,14 +197,15 @@ class ProtocolConnection(Connection, asyncio.Protocol):
     def connection_made(self, transport: 'Any') -> None:
         self.transport = transport
         self.is_tls = transport.get_extra_info('sslcontext') is not None
-        peer = transport.get_extra_info('peername')
-        self.client_addr = peer if isinstance(peer, tuple) else ('unix:', 0)
+        peer = transport.get_extra_info('peername')  # of TCP there is none, if the client has gone already
+        is_unix = transport.get_extra_info('socket').family == getattr(socket, 'AF_UNIX', None)
+        self.client_addr = ('unix:', 0) if is_unix else peer or ('', 0)
         self.deadline = self.server.keep_alive_deadline
         if self.server.is_closing:  # it came at the last moment
             self.set_limit(0)
         if not self.server.add(self):
             if len(self.server.connections) < self.app.max_connections + REFUSALS:
-                self.serve(self.refuse(ProtocolError(503)))
+                self.serve(self.refuse, ProtocolError(503))
             else:
                 self.abort()
 
@@ -254,7 +267,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         if self.is_serving or self.is_closing:
             return
         if self.data:
-            self.serve(self.refuse(ProtocolError(408)))
+            self.serve(self.refuse, ProtocolError(408))
         else:
             self.close_idle()
 
@@ -262,7 +275,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
 
     def serve_next(self) -> None:
         """Answer the next request, if its header block is complete."""
-        if self.is_serving or self.is_closing:
+        if self.is_serving or self.is_closing or self.is_lost:
             return
         data = self.data
         if data[:1] == b'\r':
@@ -270,32 +283,33 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         try:
             end = find_head_end(data)
         except ProtocolError as exc:
-            self.serve(self.refuse(exc))
+            self.serve(self.refuse, exc)
             return
         if end:
             self.is_busy = True
             head = data[:end]  # no copy, if it is all
             self.data = data[end:]
-            self.serve(self.answer(head))
+            self.serve(self.answer, head)
         elif self.is_eof:
             if data:
-                self.serve(self.refuse(ProtocolError(400)))
+                self.serve(self.refuse, ProtocolError(400))
             else:
                 self.close()
         elif data and not self.has_begun:
             self.has_begun = True
             self.set_limit(self.app.header_timeout)
 
-    def serve(self, coroutine: 'Coroutine[Any, Any, bool]') -> None:  # type: ignore[override]
-        """Let a coroutine serve the connection; its result tells whether there can be another request."""
+    def serve(self, method: 'Callable[[Any], Coroutine[Any, Any, bool]]',  # type: ignore[override]
+              argument: 'Any') -> None:
+        """Let a method serve the connection; its result tells whether there can be another request."""
         self.is_serving = True
         self.deadline = None
-        self.task = self.server.starter.start(self._serve(coroutine))
+        self.task = self.server.starter.start(self._serve(method, argument), self._end_unstarted)
 
-    async def _serve(self, coroutine: 'Coroutine[Any, Any, bool]') -> None:
+    async def _serve(self, method: 'Callable[[Any], Coroutine[Any, Any, bool]]', argument: 'Any') -> None:
         is_kept = False
         try:
-            is_kept = await coroutine
+            is_kept = await method(argument)
         except ProtocolError:  # what was left of a body is malformed
             pass
         except Disconnected:
@@ -314,6 +328,13 @@ class ProtocolConnection(Connection, asyncio.Protocol):
                 self.go_on()
             else:
                 self.close()
+
+    def _end_unstarted(self, task: 'asyncio.Task[None]') -> None:
+        """Clean up where a task was cancelled before it began."""
+        if self.task is task:
+            self.is_serving = False
+            self.task = None
+            self.abort()
 
     def go_on(self) -> None:
         """Wait for the next request, which may be here already."""
@@ -347,7 +368,8 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         elif not self.is_closing:
             self.is_closing = True
             self.end_output()
-            self.set_limit(0)
+            # it is not idle if it has not read the last response
+            self.set_limit(self.app.write_timeout if self.transport.get_write_buffer_size() else 0)
 
     def abort(self) -> None:
         self.is_closing = True
@@ -363,7 +385,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
             elif self.server.is_closing:
                 self.close_idle()
             else:  # it has to make room at once
-                self.close()
+                self.abort()
 
     def cancel(self) -> None:
         """End the connection and the handler that serves it at once."""
@@ -478,6 +500,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
 WRITE_SIZE = 65536  # bytes for the event loop at a time: a client that does not read gets two of these at the most
 SENDFILE_MIN = 65536  # bytes of a file from which on it is worth while
 SENDFILE_SIZE = 1 << 20  # bytes that the kernel may copy before it is the turn of other clients
+ACCEPTS = 32  # connections at a time; without free descriptors asyncio writes as many lines into the log each second
 REFUSALS = 100  # connections over the cap that are told so; the others are cut off
 
 
@@ -542,7 +565,7 @@ class ProtocolServer(Server):
                 if sys.version_info >= (3, 13):
                     options['cleanup_socket'] = False  # the file belongs to who made it, which may be another process
             self.listeners.append(
-                await create(self.connect, sock=sock, backlog=BACKLOG, start_serving=False, **options))
+                await create(self.connect, sock=sock, backlog=ACCEPTS, start_serving=False, **options))
 
     def announce(self, host: 'Any', port: int) -> None:
         for sock in self.sockets:
@@ -556,6 +579,8 @@ class ProtocolServer(Server):
     async def start_serving(self) -> None:
         for listener in self.listeners:
             await listener.start_serving()
+        for sock in self.sockets:
+            sock.listen(BACKLOG)
 
     def stop_listening(self) -> None:
         # asyncio loses the connections that it has just accepted, if it is told to close the port before they are made

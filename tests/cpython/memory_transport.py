@@ -1,5 +1,7 @@
 """The server of CPython without sockets: bytes in, bytes out."""
 import asyncio
+import socket
+from types import SimpleNamespace
 
 from microdot.server import ProtocolConnection, ProtocolServer, Starter
 
@@ -8,7 +10,7 @@ class MemoryTransport(asyncio.Transport):
     """A transport whose other end reads everything at once and sends what the test says."""
 
     def __init__(self, protocol, client_addr):
-        super().__init__({'peername': client_addr})
+        super().__init__({'peername': client_addr, 'socket': SimpleNamespace(family=socket.AF_INET)})
         self.protocol = protocol
         self.loop = asyncio.get_running_loop()
         self.data = b''
@@ -21,6 +23,9 @@ class MemoryTransport(asyncio.Transport):
         assert not self.has_ended, 'written after write_eof()'
         if not self.has_closed:
             self.data += data
+
+    def get_write_buffer_size(self):
+        return 0
 
     def can_write_eof(self):
         return True

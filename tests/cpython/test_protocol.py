@@ -1,5 +1,6 @@
 """What only the server of CPython does: how handlers are started, back-pressure, files, logs, and its last moments."""
 import asyncio
+import contextlib
 import contextvars
 import hashlib
 import io
@@ -8,14 +9,16 @@ import os
 import socket
 import ssl
 import sys
+from types import SimpleNamespace
 
 import pytest
 import trustme
+from memory_transport import MemoryTransport
 
 from helpers import changed, logged_errors
 from live import Client, serving, start, until
 from microdot import Microdot, Request, Response, send_file
-from microdot.server import ProtocolConnection, ProtocolServer
+from microdot.server import ParkingStarter, ProtocolConnection, ProtocolServer
 
 SMALL = 8192  # bytes of a socket's buffer
 
@@ -249,6 +252,71 @@ async def test_no_task_is_left_behind():
         for _ in range(3):
             assert await get_body(server, '/') == 'ok'
     await until(lambda: asyncio.all_tasks() == before)
+
+
+async def test_a_task_that_was_kept_cannot_cancel_a_later_request():
+    app = Microdot()
+    tasks = []
+
+    @app.get('/')
+    async def index(request):
+        tasks.append(asyncio.current_task())
+        return 'ok'
+
+    @app.get('/slow')
+    async def slow(request):
+        await asyncio.sleep(0.05)
+        return 'slow'
+
+    async with serving(app) as server:
+        for _ in range(3):
+            assert await get_body(server, '/') == 'ok'
+            answer = asyncio.create_task(get_body(server, '/slow'))
+            await until(lambda: any(connection.task for connection in server.connections))
+            tasks[-1].cancel()
+            assert await answer == 'slow'
+
+
+async def test_a_request_that_never_waits_needs_no_task():
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        return 'ok'
+
+    @app.get('/limited')
+    async def limited(request):
+        async with asyncio.timeout(1) if hasattr(asyncio, 'timeout') else contextlib.AsyncExitStack():
+            return 'ok'
+
+    async with serving(app) as server:
+        server.starter = ParkingStarter(server.loop)  # other versions of CPython have it, too
+        await asyncio.sleep(0)
+        task = server.starter.parked.task
+        for path in '/', '/limited', '/':
+            assert await get_body(server, path) == 'ok'
+            assert server.starter.parked.task is task
+
+
+async def test_tasks_that_are_cancelled_before_they_begin_leave_nothing():
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        await asyncio.sleep(10)
+
+    async with serving(app) as server:
+        clients = [await Client.connect(server) for _ in range(10)]
+        for client in clients:
+            await client.send(get())
+        for _ in range(200):  # at whatever moment
+            await asyncio.sleep(0)
+            if any(connection.task for connection in server.connections):
+                break
+        server.cancel()
+        for client in clients:
+            await client.close()
+        await until(lambda: not server.connections)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -580,6 +648,50 @@ async def parts_of(sock):
     with sock:
         while part := await asyncio.to_thread(sock.recv, 4096):
             yield part
+
+
+@pytest.mark.parametrize('size', [100_000, 3_000_000, 6_000_000])
+async def test_a_client_that_pauses_for_longer_than_an_idle_one_may_still_gets_all(size):
+    app = Microdot()
+    app.keep_alive_timeout = 0
+    app.get('/')(lambda request: b'x' * size)
+    async with serving(app) as server:
+        client = await slow_client(server, get())
+        total = len(await client.read(1000))
+        for _ in range(2):
+            await asyncio.sleep(0.3)  # six sweeps
+            total += len(await client.read(1000))
+        while data := await client.read(1 << 20):
+            total += len(data)
+        assert total > size
+        await client.close()
+
+
+async def test_clients_that_do_not_read_cannot_take_more_than_their_number():
+    app = Microdot()
+    app.max_connections = 5
+    app.get('/')(lambda request: b'x' * 50_000)
+    async with serving(app) as server:
+        clients = []
+        for _ in range(30):
+            client = await slow_client(server, get() * 2)
+            await asyncio.sleep(0.01)
+            clients.append(client)
+        await until(lambda: len(server.connections) <= 6)
+        for client in clients:
+            await client.close()
+
+
+@pytest.mark.parametrize(('family', 'expected'), [(socket.AF_UNIX, 'unix:'), (socket.AF_INET, '')])
+async def test_clients_without_an_address(family, expected):
+    app = Microdot()
+    app.get('/')(lambda request: 'ok')
+    server = ProtocolServer(app)
+    connection = ProtocolConnection(server)
+    transport = MemoryTransport(connection, None)
+    transport._extra['socket'] = SimpleNamespace(family=family)
+    connection.connection_made(transport)
+    assert connection.client_addr == (expected, 0)
 
 
 async def test_an_idle_connection_ends_without_a_reset():
