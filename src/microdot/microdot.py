@@ -743,6 +743,11 @@ def render_head(version: str, status_code: int, reason: 'str | None', headers: '
     return '\r\n'.join(lines).encode()
 
 
+def render_chunk(data: bytes) -> bytes:
+    """Return a chunk (RFC 9112 section 7.1); an empty one is the last."""
+    return b'%x\r\n' % len(data) + data + b'\r\n'
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Request
 # ---------------------------------------------------------------------------------------------------------------
@@ -1160,9 +1165,12 @@ class Response:
         if not hasattr(self.body, 'read'):  # the first item may be a long time coming
             await stream.awrite(head)
             head = b''
+        if hasattr(self.body, 'send_to'):
+            await self.body.send_to(lambda data: stream.awrite(render_chunk(data) if is_chunked else data))
+            self.body = ()
         async for data in self.body_iter():
             if is_chunked:
-                data = b'%x\r\n' % len(data) + data + b'\r\n'
+                data = render_chunk(data)
             elif left is not None:
                 left -= len(data)
                 if left < 0:
@@ -1171,7 +1179,7 @@ class Response:
             head = b''
             await asyncio.sleep(0)  # a body that never waits, to a client that is fast, must not stop all others
         if is_chunked:
-            await stream.awrite(head + b'0\r\n\r\n')
+            await stream.awrite(head + render_chunk(b''))
         elif left:
             raise ValueError('the body is not as long as Content-Length says')
         elif head:
@@ -1246,7 +1254,7 @@ class BodyIterator:
             body = body.__aiter__()
         elif isinstance(body, bytes):
             body = iter((body,))
-        elif not hasattr(body, 'read') and not hasattr(body, '__anext__'):
+        elif not (hasattr(body, 'read') or hasattr(body, '__anext__') or hasattr(body, 'send_to')):
             body = iter(body)
         self.body = body
         self.read_size = read_size
@@ -1764,6 +1772,9 @@ class Connection(AsyncBytesIO):
 
     is_busy = False  # from a complete header block to the end of the response
     is_ended = False
+    is_eof = False  # the client sends no more; only watchers look at this
+    watcher: 'Any' = None
+    is_upgraded = False  # it does not speak HTTP any more (RFC 9110 section 7.8)
     body: 'BodyStream | None' = None
     last_head: 'Head | None' = None  # what the request before has said
     task: 'Any' = None
@@ -1866,16 +1877,49 @@ class Connection(AsyncBytesIO):
         if hasattr(self.writer, 'end'):
             self.writer.end()
 
+    def watch(self, watcher: 'Any') -> None:
+        """Call ``watcher.notice()`` whenever the client has sent something into ``data``, and at its end (``is_eof``).
+
+        The server calls ``watcher.end()`` when it stops, ``await watcher.finish(response)`` at the end of the request.
+
+        """
+        self.watcher = watcher
+        self.reading = asyncio.Event()
+        self.watching = asyncio.create_task(self._watch())
+
+    async def unwatch(self) -> None:
+        self.watcher = None
+        self.watching.cancel()
+        await asyncio.sleep(0)  # until it has let go of the stream
+
+    async def _watch(self) -> None:
+        try:
+            while self._feed(await self.reader.read(self.read_size)):
+                self.watcher.notice()
+                self.reading.clear()
+                if len(self.data) > self.read_size:
+                    await self.reading.wait()
+        except OSError:
+            pass
+        self.is_eof = True
+        if self.watcher:
+            self.watcher.notice()
+
+    def resume_reading(self) -> None:
+        """Tell the one who watches that there is less in ``data``."""
+        self.reading.set()
+
     def end(self) -> None:
         """Close the connection unless it is busy."""
-        if not self.is_busy:
-            self.is_busy = self.is_ended = True
-            self.task.cancel()
+        if self.watcher:
+            self.watcher.end()
+        elif not self.is_busy:
+            self.cancel()
 
     def cancel(self) -> None:
         """End the connection and the handler that serves it at once."""
-        self.is_busy = False
-        self.end()
+        self.is_busy = self.is_ended = True
+        self.task.cancel()
 
     async def serve(self) -> None:
         """Serve one request after the other until either side closes the connection."""
@@ -1919,9 +1963,14 @@ class Connection(AsyncBytesIO):
         body = self.body
         if body:
             await request.load(body)
-        response = await self.app.dispatch_request(request)
-        return response is not Response.already_handled and await self.respond(
-            request, response, request.method == 'HEAD')
+        response = None
+        try:
+            response = await self.app.dispatch_request(request)
+            return not self.is_upgraded and response is not Response.already_handled and await self.respond(
+                request, response, request.method == 'HEAD')
+        finally:
+            if self.watcher:
+                await self.watcher.finish(response)
 
     async def refuse(self, exc: ProtocolError, is_head: bool = False) -> bool:
         """Answer what is not a request."""

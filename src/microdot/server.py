@@ -218,6 +218,8 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         elif self.read_waiter:
             wake(self.read_waiter)
             return
+        elif self.watcher:
+            self.watcher.notice()
         if len(self.data) > self.read_size and not self.is_reading_paused and not self.is_closing:
             self.is_reading_paused = True
             self.transport.pause_reading()
@@ -226,6 +228,8 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         self.is_eof = True
         if self.read_waiter:
             wake(self.read_waiter)
+        elif self.watcher:
+            self.watcher.notice()
         elif not self.is_serving:
             self.serve_next()
         return not (self.is_tls or self.is_closing)  # the client may still read
@@ -234,6 +238,8 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         self.is_lost = self.is_eof = True
         if self.read_waiter:
             wake(self.read_waiter)
+        elif self.watcher:
+            self.watcher.notice()
         self.resume_writing()
         if not self.is_serving:
             self.server.remove(self)
@@ -377,7 +383,9 @@ class ProtocolConnection(Connection, asyncio.Protocol):
 
     def end(self) -> None:
         """Close the connection unless it is busy."""
-        if not self.is_busy:
+        if self.watcher:
+            self.watcher.end()
+        elif not self.is_busy:
             self.is_busy = True
             if self.task:  # it lingers
                 self.is_ended = True
@@ -419,6 +427,12 @@ class ProtocolConnection(Connection, asyncio.Protocol):
             raise Disconnected()
         return len(self.data) > had
 
+    def watch(self, watcher: 'Any') -> None:
+        self.watcher = watcher
+
+    async def unwatch(self) -> None:
+        self.watcher = None
+
     def resume_reading(self) -> None:
         if self.is_reading_paused and not self.transport.is_closing():
             self.is_reading_paused = False
@@ -428,7 +442,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         """Send all of ``data``; ``Disconnected`` if the client is gone or does not read."""
         if self.is_lost:
             raise Disconnected()
-        if len(data) > WRITE_SIZE:
+        if len(data) > WRITE_SIZE + MAX_REST:
             view = memoryview(data)
             for start in range(0, len(data), WRITE_SIZE):
                 await self.awrite(view[start:start + WRITE_SIZE])
@@ -498,6 +512,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
 
 
 WRITE_SIZE = 65536  # bytes for the event loop at a time: a client that does not read gets two of these at the most
+MAX_REST = 4096  # bytes that go with the last of these, such as a header
 SENDFILE_MIN = 65536  # bytes of a file from which on it is worth while
 SENDFILE_SIZE = 1 << 20  # bytes that the kernel may copy before it is the turn of other clients
 ACCEPTS = 32  # connections at a time; without free descriptors asyncio writes as many lines into the log each second
@@ -558,6 +573,8 @@ class ProtocolServer(Server):
         self.expire()
         self.ssl_options = {'ssl': ssl, 'ssl_handshake_timeout': self.app.header_timeout} if ssl else {}
         for sock in host:
+            if sock.family != getattr(socket, 'AF_UNIX', None):  # connections inherit it; asyncio rarely sets it
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             create: 'Any' = self.loop.create_server
             options = dict(self.ssl_options)
             if sock.family == socket.AF_UNIX:

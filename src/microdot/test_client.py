@@ -1,5 +1,7 @@
 """A client for tests: requests go through the real parser, responses through the real writer, but no socket."""
+import asyncio
 import json
+import os
 import time
 
 from microdot.microdot import (
@@ -40,7 +42,8 @@ class TestResponse:
 
     Attributes: ``status_code``, ``reason``, ``headers`` (a ``NoCaseDict``; ``Set-Cookie`` is a list), ``body``
     (``bytes``), ``text`` (``str``, or ``None`` if the body is not UTF-8), ``json`` (parsed if the media type is JSON,
-    else ``None``).
+    else ``None``), ``events`` (if it is a stream of events: a list with a dictionary for each, of ``data`` in
+    ``bytes``, ``data_json``, ``event``, ``event_id``, and ``retry`` in seconds; ``None`` for what is not there).
 
     """
     __test__ = False  # pytest: not a class of tests
@@ -52,6 +55,7 @@ class TestResponse:
         self.body = body
         self.text: 'str | None' = None
         self.json: 'Any' = None
+        self.events: 'list[dict[str, Any]] | None' = None
         try:
             self.text = body.decode()
         except UnicodeError:
@@ -59,6 +63,8 @@ class TestResponse:
         media_type = headers.get('Content-Type', '').split(';')[0].strip().lower()
         if body and (media_type == 'application/json' or media_type[-5:] == '+json'):
             self.json = json.loads(self.text)
+        elif media_type == 'text/event-stream':
+            self.events = parse_events(body)
 
     @classmethod
     def parse(cls, data: bytes, method: str = 'GET') -> 'TestResponse':
@@ -102,6 +108,31 @@ def read_body(status_code: int, headers: NoCaseDict, data: bytes) -> bytes:
     if not is_complete:
         raise EOFError('the connection was closed before the end of the body')
     return body
+
+
+def parse_events(body: bytes) -> 'list[dict[str, Any]]':
+    """Parse a stream of events (WHATWG HTML section 9.2.6); what has no end is no event."""
+    events = []
+    for block in body.replace(b'\r\n', b'\n').replace(b'\r', b'\n').split(b'\n\n')[:-1]:
+        data: 'list[bytes]' = []
+        event: 'dict[str, Any]' = {'data_json': None, 'event': None, 'event_id': None, 'retry': None}
+        for line in block.split(b'\n'):
+            field, _, value = line.partition(b':')
+            value = value[1:] if value[:1] == b' ' else value
+            if field == b'data':
+                data.append(value)
+            elif field == b'retry':
+                event['retry'] = int(value) / 1000
+            elif field in (b'event', b'id'):
+                event['event' if field == b'event' else 'event_id'] = value.decode()
+        if data:
+            event['data'] = b'\n'.join(data)
+            try:
+                event['data_json'] = json.loads(event['data'])
+            except ValueError:
+                pass
+            events.append(event)
+    return events
 
 
 def utc(seconds: float = 0) -> 'tuple[int, ...]':
@@ -155,8 +186,37 @@ class TestClient:
         server = Server(self.app)
         server.scheme = self.scheme or server.scheme
         writer = MemoryWriter()
-        await Connection(server, PieceReader(pieces), writer).serve()
+        reader = PieceReader(pieces)
+        reader.connection = Connection(server, reader, writer)
+        await reader.connection.serve()
         return writer.getvalue()
+
+    async def websocket(self, path: str, client: 'Any', headers: 'dict[str, Any] | None' = None) -> TestResponse:
+        """Hold a conversation over a WebSocket. Returns the response to the handshake.
+
+        :param client: generator function or async generator function: it yields the messages to send, ``str`` or
+                       ``bytes``, and receives the next message of the server for each; after ``None`` it only receives.
+
+        When the server ends the conversation, ``WebSocketError`` is raised in the generator. If the handshake is
+        refused, the generator is not called.
+
+        """
+        session = self.websocket_session(path, headers)
+        try:
+            async with session:
+                await session.run(client())
+        except HandshakeError:
+            pass
+        return session.response  # type: ignore[no-any-return]
+
+    def websocket_session(self, path: str, headers: 'dict[str, Any] | None' = None) -> 'WebSocketSession':
+        """Return a conversation over a WebSocket: ``async with client.websocket_session('/path') as ws: ...``."""
+        server = Server(self.app)
+        server.scheme = self.scheme or server.scheme
+        all_headers = NoCaseDict({'Upgrade': 'websocket', 'Connection': 'Upgrade', 'Sec-WebSocket-Version': '13',
+                                  'Sec-WebSocket-Key': 'AAECAwQFBgcICQoLDA0ODw=='})
+        all_headers.update(headers or {})
+        return WebSocketSession(server, self._render('GET', path, all_headers, None))
 
     async def get(self, path: str, headers: 'dict[str, Any] | None' = None) -> TestResponse:
         return await self.request('GET', path, headers)
@@ -235,8 +295,146 @@ class TestClient:
 class PieceReader:
     """The client's end of an in-memory connection: each ``read`` gives one piece, however large."""
 
+    connection: 'Any' = None
+
     def __init__(self, pieces: 'list[bytes]'):
         self._pieces = list(pieces)
 
     async def read(self, n: int = -1) -> bytes:
+        if not self._pieces and self.connection and self.connection.watcher:
+            await asyncio.Event().wait()  # the client stays until the stream ends
         return self._pieces.pop(0) if self._pieces else b''
+
+
+class HandshakeError(Exception):
+    """The server has not accepted a WebSocket; ``response`` is what it answered instead."""
+
+    def __init__(self, response: TestResponse):
+        super().__init__(response.status_code)
+        self.response = response
+
+
+class Pipe(AsyncBytesIO):
+    """One direction of an in-memory connection: who reads waits until the other end has written or closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_ended = False
+        self.arrival = asyncio.Event()
+
+    async def _fill(self, n: int) -> bool:
+        had = len(self.data)
+        while len(self.data) == had and not self.is_ended:
+            self.arrival.clear()
+            await self.arrival.wait()
+        return len(self.data) > had
+
+    def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
+        return ('127.0.0.1', 1234) if name == 'peername' else default
+
+    async def awrite(self, data: bytes) -> None:
+        self.data += data
+        self.arrival.set()
+
+    async def aclose(self) -> None:
+        self.is_ended = True
+        self.arrival.set()
+
+
+class WebSocketSession:
+    """The client's side of a conversation over a WebSocket. Use it with ``async with``.
+
+    ``HandshakeError`` if the server does not accept it. Attributes: ``response`` to the handshake, ``close_code`` and
+    ``close_reason`` of the server, ``None`` before its end.
+
+    """
+
+    def __init__(self, server: Server, request: bytes):
+        from microdot.websocket import MessageDecoder
+
+        self.decoder = MessageDecoder(False)
+        self.request = request
+        self.input = Pipe()  # from the server
+        self.output = Pipe()
+        self.connection = Connection(server, self.output, self.input)
+        self.task: 'Any' = None
+        self.response: 'Any' = None
+        self.close_code: 'int | None' = None
+        self.close_reason = ''
+
+    async def __aenter__(self) -> 'WebSocketSession':
+        self.task = asyncio.create_task(self.connection.serve())
+        await self.output.awrite(self.request)
+        head = await self.input.readuntil(b'\r\n\r\n')
+        if head[9:12] != b'101':
+            await self.output.aclose()
+            self.response = TestResponse.parse(head + await self.input.read())
+            raise HandshakeError(self.response)
+        self.response = TestResponse.parse(head)
+        return self
+
+    async def __aexit__(self, *args: 'Any') -> None:
+        await self.close()
+        await self.output.aclose()
+        await self.task
+
+    async def send(self, data: 'str | bytes', opcode: 'int | None' = None) -> None:
+        """Send a message: ``str`` as a text, ``bytes`` as a binary message; ``opcode`` to send something else."""
+        from microdot.websocket import BINARY, TEXT, render_frame
+
+        if opcode is None:
+            opcode = TEXT if isinstance(data, str) else BINARY
+        await self.output.awrite(render_frame(opcode, data.encode() if isinstance(data, str) else data, os.urandom(4)))
+
+    async def receive(self) -> 'str | bytes':
+        """Wait for the next message and return it; ``WebSocketError`` if the server has ended the conversation."""
+        from microdot.websocket import CLOSE, PING, PONG, WebSocketError, parse_close
+
+        while self.close_code is None:
+            event = self.decoder.next()
+            if not event:
+                data = await self.input.read(65536)
+                if not data:
+                    raise WebSocketError(1006, 'the connection was closed')
+                self.decoder.feed(data)
+            elif event[0] < CLOSE:
+                return event[1]  # type: ignore[no-any-return]
+            elif event[0] == PING:
+                await self.send(event[1], PONG)
+            elif event[0] == CLOSE:
+                await self.send(event[1], CLOSE)
+                self.close_code, self.close_reason = parse_close(event[1])
+        raise WebSocketError(self.close_code, self.close_reason)
+
+    async def close(self, code: int = 1000, reason: str = '') -> None:
+        """End the conversation and drop what the server sends until it does so, too."""
+        from microdot.websocket import CLOSE, WebSocketError, render_close
+
+        if self.close_code is None:
+            await self.send(render_close(code, reason), CLOSE)
+        try:
+            while True:
+                await self.receive()
+        except WebSocketError:
+            pass
+
+    async def run(self, generator: 'Any') -> None:
+        """Send what a generator yields, and give it what the server answers."""
+        from microdot.websocket import WebSocketError
+
+        reply: 'Any' = None
+        error: 'Any' = None
+        while True:
+            try:
+                if error:
+                    message = generator.throw(error) if hasattr(generator, 'throw') else await generator.athrow(error)
+                else:
+                    message = generator.send(reply) if hasattr(generator, 'send') else await generator.asend(reply)
+            except (StopIteration, StopAsyncIteration):
+                return
+            try:
+                if message is not None:
+                    await self.send(message)
+                reply = await self.receive()
+            except WebSocketError as exc:
+                error = exc

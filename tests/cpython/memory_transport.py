@@ -71,6 +71,8 @@ async def exchange(app, pieces, scheme=None, client_addr=('127.0.0.1', 1234)):
             await transport.reading.wait()
             if not transport.has_closed:
                 await called_back(connection.data_received, piece)
+        while connection.watcher:  # the client stays until the stream ends
+            await asyncio.sleep(0.001)
         if not transport.has_closed and not await called_back(connection.eof_received):
             transport.close()
         await transport.lost.wait()
