@@ -57,8 +57,12 @@ class MemoryTransport(asyncio.Transport):
         self.reading.set()
 
 
-async def exchange(app, pieces, scheme=None, client_addr=('127.0.0.1', 1234)):
-    """Send pieces of bytes over one connection, return all that the server sends until it closes that."""
+async def exchange(app, pieces, scheme=None, client_addr=('127.0.0.1', 1234), leaves=False):
+    """Send pieces of bytes over one connection, return all that the server sends until it closes that.
+
+    The client stays until a stream ends, unless it ``leaves`` when all is sent.
+
+    """
     server = ProtocolServer(app)
     server.loop = asyncio.get_running_loop()
     server.scheme = scheme or server.scheme
@@ -71,7 +75,7 @@ async def exchange(app, pieces, scheme=None, client_addr=('127.0.0.1', 1234)):
             await transport.reading.wait()
             if not transport.has_closed:
                 await called_back(connection.data_received, piece)
-        while connection.watcher:  # the client stays until the stream ends
+        while connection.watcher and not leaves:
             await asyncio.sleep(0.001)
         if not transport.has_closed and not await called_back(connection.eof_received):
             transport.close()
