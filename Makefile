@@ -10,9 +10,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := src/microdot/microdot.py
 CORE_COVERAGE := 95
-PROXIES := nginx caddy
+PROXIES := nginx caddy chromium chromedriver:chromium-driver node:nodejs npm
+NODE := tests/cpython/node
 
-.PHONY: demo test test-cpython test-micropython pytest check ruff mypy docs footprint-check footprint bench proxies clean
+.PHONY: demo test test-cpython test-micropython pytest check ruff mypy docs footprint-check footprint bench proxies node \
+	clean
 
 demo: $(VENV)/.done-package
 	@echo
@@ -21,7 +23,7 @@ demo: $(VENV)/.done-package
 
 test: test-cpython test-micropython
 
-test-cpython: $(VENV)/.done-test proxies
+test-cpython: $(VENV)/.done-test proxies node
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --show-missing --include=$(CORE) --fail-under=$(CORE_COVERAGE)
@@ -30,7 +32,7 @@ test-micropython: $(VENV)/.done-test
 	$(BIN)/micropython -X heapsize=4M tests/run.py
 
 # The same tests without coverage, for one more CPython: make pytest VENV=.venv-3.12 PYTHON=python3.12
-pytest: $(VENV)/.done-test proxies
+pytest: $(VENV)/.done-test proxies node
 	$(BIN)/python -m pytest
 
 check: ruff mypy docs footprint-check
@@ -56,17 +58,26 @@ footprint: $(VENV)/.done-test
 bench: $(VENV)/.done-venv
 	$(BIN)/python bench/run.py $(BENCH)
 
-# What tests/cpython/test_behind_proxy.py runs. Where it cannot be installed, those tests fail and name the command.
+# What tests/cpython/test_behind_proxy.py, test_browser.py and test_*_interop.py run: commands, with the package where
+# its name is another one. Where they cannot be installed, those tests fail and name the command.
 proxies:
 	@missing=; for name in $(PROXIES); do \
-		PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+		PATH="$$PATH:/usr/sbin" command -v $${name%:*} >/dev/null || missing="$$missing $${name#*:}"; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq; \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing || true; \
 	elif [ -n "$$missing" ]; then echo "Tests will fail without$$missing. As root: apt-get install$$missing"; fi
 
+# The clients of tests/cpython/test_*_interop.py that npm has. Where they cannot be installed, those tests fail.
+node: $(NODE)/node_modules/.done
+
+$(NODE)/node_modules/.done: $(NODE)/package.json $(NODE)/package-lock.json | proxies
+	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.done || \
+		echo "Tests will fail without the packages of $(NODE). Try again: make node"
+
 clean:
-	rm -rf bench/.venv bench/.venv-upstream bench/build .venv .venv-* docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf bench/.venv bench/.venv-upstream bench/build .venv .venv-* docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+		$(NODE)/node_modules
 
 $(VENV)/.done-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

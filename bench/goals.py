@@ -6,6 +6,12 @@ from results import median
 WORKLOADS = ('plain', 'json', 'parameter', 'echo')
 OURS = ('ours', 'ours, uvloop')
 COMPARED_WITH = {'asyncio': 'python', 'uvloop': 'compiled'}  # the kind of peer that the goal of a group names
+ECHOES = {
+    'ours': 'asyncio, masking in C (the extra `fast`)',
+    'ours, no C': 'asyncio, nothing installed but ours',
+    'ours, uvloop': 'uvloop, masking in C (the extra `fast`)',
+    'ours, no C, uvloop': 'uvloop, masking in Python',
+}
 PEERS = {'python': 'Python peer', 'compiled': 'compiled peer'}
 KILOBYTE = 1024
 
@@ -53,6 +59,7 @@ def all_goals(data: 'dict[str, dict]', kinds: 'dict[str, str]') -> 'list[Goal]':
         *idle_goals(data['idle']),
         workers_goal(data['workers']),
         slow_goal(data['slow']),
+        *websocket_goals(data['websocket'], kinds),
     ]
 
 
@@ -103,6 +110,28 @@ def idle_goals(section: dict) -> 'list[Goal]':
 def workers_goal(section: dict) -> Goal:
     figures = {peer: ratio(*(median(section, peer, f'burn {count}', 'rps') for count in (2, 1))) for peer in OURS}
     return Goal('2 workers against 1, requests of a millisecond: at least 1.8 times', 1.8, figures, is_least=True)
+
+
+def websocket_goals(section: dict, kinds: 'dict[str, str]') -> 'list[Goal]':
+    """Each event loop by itself: a peer with another loop is no reference."""
+    goals = []
+    for peer, how in ECHOES.items():
+        figures = {case: ratio(median(section, peer, case, 'per_second'), best_echo(section, kinds, peer, case))
+                   for case in section.get(peer, {})}
+        text = f'WebSocket echo, {how}, messages per second: ahead of `websockets` and of uvicorn with wsproto'
+        goals.append(Goal(text, 1, figures, is_least=True))
+    return goals
+
+
+def best_echo(section: dict, kinds: 'dict[str, str]', peer: str, case: str, figure: str = 'per_second',
+              choose=max) -> 'float | None':
+    """The best of those that the goal names, with the event loop of ``peer``."""
+    return best(same_loop(section, peer), kinds, 'named', case, figure, choose)
+
+
+def same_loop(section: dict, peer: str) -> dict:
+    """Those that have the event loop of ``peer``."""
+    return {other: samples for other, samples in section.items() if other.endswith('uvloop') == peer.endswith('uvloop')}
 
 
 def slow_goal(section: dict) -> Goal:

@@ -192,6 +192,11 @@ class Client:
             raise Failed(f'{" ".join(self.process.args[1:])} ended without a result')
         return json.loads(line)
 
+    def ask(self, line: object) -> dict:
+        self.process.stdin.write(f'{line}\n')
+        self.process.stdin.flush()
+        return self.read()
+
     def finish(self) -> dict:
         self.process.stdin.close()
         return self.read()

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from report import KINDS, TITLES
 from results import median
 
-COLOURS = {'ours': '#c2410c', 'python': '#64748b', 'compiled': '#0f766e', 'floor': '#cbd5e1'}
+COLOURS = {'ours': '#c2410c', 'python': '#64748b', 'compiled': '#0f766e', 'floor': '#cbd5e1',
+           'named': '#1d4ed8'}
 CASES = ('plain', 'json', 'parameter', 'echo')
 COUNTS = (1, 100, 1000)
 
@@ -67,4 +68,18 @@ def plot_idle(section: dict) -> Figure:
     return figure
 
 
-PLOTS = {'asyncio': plot_requests, 'uvloop': plot_requests, 'routing': plot_routing, 'idle': plot_idle}
+def plot_echo(section: dict) -> Figure:
+    """One panel for each case, each with its own scale."""
+    cases = list(next(iter(section.values())))
+    peers = [peer for peer in section if 'microdot' not in peer][::-1]  # whose 64 KB would hide the others
+    figure = Figure(figsize=(14, 0.32 * len(peers) + 1))
+    panels = figure.subplots(1, len(cases), sharey=True)
+    for panel, case in zip(panels, cases, strict=True):
+        bars(panel, peers, [median(section, peer, case, 'cpu_us') for peer in peers], '{:.0f}')
+        panel.set_title(case, fontsize=9)
+    figure.supxlabel('CPU time of the server, microseconds per message', fontsize=9)
+    return figure
+
+
+PLOTS = {'asyncio': plot_requests, 'uvloop': plot_requests, 'routing': plot_routing, 'idle': plot_idle,
+         'websocket': plot_echo}

@@ -2,10 +2,10 @@
 import pathlib
 
 import goals
-from peers import GROUPS, IDLE, ROUTING
+from peers import every
 from results import largest_spread, median, rounds
 
-KINDS = {peer.name: peer.kind for group in (*GROUPS.values(), ROUTING, IDLE) for peer in group}
+KINDS = {peer.name: peer.kind for peer in every()}
 TITLES = {
     'plain': 'plain text', 'json': 'JSON', 'parameter': 'path parameter', 'echo': 'POST JSON echo',
     'browser': "plain text, a browser's headers", 'unique': 'the same, one header always different',
@@ -13,7 +13,6 @@ TITLES = {
 NOTES = ('<!-- notes: begin -->', '<!-- notes: end -->')
 ELSEWHERE = (
     'under uvicorn (ASGI): ahead of Starlette',
-    'WebSocket echo, messages per second: ahead of `websockets` and of uvicorn with wsproto',
     'MicroPython, requests per second: 3 times upstream, and 1.5 times where each connection is closed',
     "import of the core on CPython: at most upstream's time",
 )
@@ -168,6 +167,56 @@ def slow_table(section: dict, name: str) -> 'list[str]':
             'fresh client asks for plain text, 20 times.', table(head, rows)]
 
 
+def echo_tables(section: dict, name: str) -> 'list[str]':
+    parts = ['![CPU time per message](plots/websocket.svg)',
+             'Each message is a text that comes back; only then a connection sends the next one (pipelined: 8 are '
+             'under way). In brackets: the ratio to the better of `websockets` and uvicorn with wsproto in the same '
+             'event loop. No compression.',
+             '`websockets` unmasks with a function in C, and `ours` with the same one, because that package is '
+             'installed here (our extra `fast`). `ours, no C` is what a plain installation does.']
+    titles = {'per_second': 'Messages per second:', 'cpu_us': 'CPU time of the server, microseconds per message:',
+              'client_cores': 'Share of a core that the load generator takes; what it and the server leave is waiting:'}
+    for figure, title in titles.items():
+        parts += [title, echo_table(section, figure)]
+    return parts
+
+
+def echo_table(section: dict, figure: str) -> str:
+    choose = max if figure == 'per_second' else min
+    cases = list(next(iter(section.values())))
+
+    def cell(peer: str, case: str) -> str:
+        value = median(section, peer, case, figure)
+        if figure == 'client_cores':
+            return number(value, 2)
+        share = goals.ratio(value, goals.best_echo(section, KINDS, peer, case, figure, choose))
+        return number(value, 1 if figure == 'cpu_us' else 0) + (f' ({share:.2f})' if share is not None else '')
+
+    return table(('', *cases), [(bold(peer), *(cell(peer, case) for case in cases)) for peer in section])
+
+
+def event_tables(section: dict, name: str) -> 'list[str]':
+    def share(peer: str, figure: str, choose) -> str:
+        best = goals.best(goals.same_loop(section, peer), KINDS, 'python', 'deliver', figure, choose)
+        return number(goals.ratio(median(section, peer, 'deliver', figure), best), 2)
+
+    figures = {'per_second': 0, 'cpu_us': 1, 'client_cores': 2}
+    rows = []
+    for peer in section:
+        rate, cpu, client = numbers(section, peer, 'deliver', figures)
+        rows.append((bold(peer), rate, share(peer, 'per_second', max), cpu, share(peer, 'cpu_us', min), client))
+    deaf = [(bold(peer), *numbers(section, peer, 'deaf', {'growth_kb': 1, 'peak_growth_kb': 1, 'events': 0}))
+            for peer in section]
+    head = ('', 'deliveries per second', 'ratio', 'CPU µs per delivery', 'ratio', 'cores for the client')
+    return ['Each event goes to 500 clients, the next one as soon as all have it. The ratios are those to the best '
+            'other in the same event loop.',
+            table(head, rows),
+            '100 clients that never read beside 10 that do, large events: growth of the resident memory for each of '
+            'the 100, without what the kernel holds for them; and the events that each of the 10 has got. Their '
+            'handlers wait in `send()`.',
+            table(('', 'KB per client at the end', 'at its peak', 'events'), deaf)]
+
+
 WRITERS = {
     'asyncio': ('Standard event loop', request_tables),
     'uvloop': ('uvloop and compiled servers', request_tables),
@@ -176,4 +225,6 @@ WRITERS = {
     'files': ('`send_file` of 100 MB', file_table),
     'workers': ('Worker processes', workers_table),
     'slow': ('Slow clients', slow_table),
+    'websocket': ('WebSocket echo', echo_tables),
+    'sse': ('Server-Sent Events', event_tables),
 }

@@ -10,7 +10,7 @@ import report
 import results
 from measure import Failed
 from peers import names
-from scenarios import files, idle, requests, routing, slow, workers
+from scenarios import files, idle, requests, routing, slow, sse, websocket, workers
 from settings import QUICK, Settings
 
 SCENARIOS = {
@@ -21,6 +21,8 @@ SCENARIOS = {
     'files': files.run,
     'workers': workers.run,
     'slow': slow.run,
+    'websocket': websocket.run,
+    'sse': sse.run,
 }
 
 

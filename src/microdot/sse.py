@@ -87,8 +87,8 @@ class SSE:
         :param retry: seconds that the client is to wait before it does so.
         :param comment: send ``data`` as a comment, which clients ignore.
 
-        ``ValueError`` for a name or an id with a line break or NUL. If the client is gone, the handler is cancelled; who
-        else sends gets an ``OSError``.
+        ``ValueError`` for a name or an id with a line break or NUL. If the client is gone, the handler is cancelled;
+        others who send get an ``OSError``.
 
         """
         await self._send(render_event(data, event, event_id, retry, comment))

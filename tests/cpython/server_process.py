@@ -18,8 +18,7 @@ class ServerProcess:
     def __init__(self, interpreter, tls=None, *files):
         self.tls = tls
         self.crowd = 200 if interpreter == 'cpython' else 8  # which is all that MicroPython takes at a time
-        with socket.create_server(('127.0.0.1', 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         source = str(HERE.parent.parent / 'src')
         self.process = subprocess.Popen(
             [*INTERPRETERS[interpreter], str(HERE / 'server_app.py'), str(self.port), *files],
@@ -69,3 +68,9 @@ def read_all(connection):
         if not part:
             return data
         data += part
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.create_server(('127.0.0.1', 0)) as free:
+        return free.getsockname()[1]

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 from proxied_app import PIECE, PIECES
+from server_process import free_port
 from test_docs import DOCS, find_snippets
 
 HERE = Path(__file__).parent
@@ -61,11 +62,6 @@ def find_program(name: str) -> str:
     if not path:
         pytest.fail('%s is missing. Install it, as root: %s' % (name, INSTALL), pytrace=False)
     return path
-
-
-def free_port() -> int:
-    with socket.create_server(('127.0.0.1', 0)) as free:
-        return free.getsockname()[1]
 
 
 class Process:

@@ -1,7 +1,6 @@
 """The examples as their readers start them, but on a port that is free."""
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,14 +9,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from server_process import free_port
 
 EXAMPLES = Path(__file__).parent.parent.parent / 'examples'
 
 
 class Example:
     def __init__(self, path, folder, *arguments):
-        with socket.create_server(('127.0.0.1', 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         source = (EXAMPLES / path).read_text()
         assert '__main__' in source
         if '5000' in source:

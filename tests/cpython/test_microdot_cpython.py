@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from server_process import free_port
 
 from helpers import FakeWriter, changed, exchange, get_text
 from microdot import AsyncBytesIO, Microdot, Request, Response, URLPattern, send_file
@@ -1037,12 +1038,6 @@ async def test_handler_that_is_cancelled_from_outside():
 # ---------------------------------------------------------------------------------------------------------------
 # start_server(start_serving=False)
 # ---------------------------------------------------------------------------------------------------------------
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
 
 async def fetch(port, data=GET):
     reader, writer = await asyncio.open_connection('127.0.0.1', port)

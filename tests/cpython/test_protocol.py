@@ -694,6 +694,17 @@ async def test_clients_without_an_address(family, expected):
     assert connection.client_addr == (expected, 0)
 
 
+async def test_small_writes_do_not_wait_for_each_other():
+    app = Microdot()
+    app.get('/')(lambda request: 'ok')
+    async with serving(app) as server:
+        client = await Client.connect(server, get())
+        await client.read(10)
+        sock = next(iter(server.connections)).get_extra_info('socket')
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        await client.close()
+
+
 async def test_an_idle_connection_ends_without_a_reset():
     app = Microdot()
     app.keep_alive_timeout = 0

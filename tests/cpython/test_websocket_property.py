@@ -26,8 +26,8 @@ from microdot.websocket import (
     with_websocket,
 )
 
-HANDSHAKE = (b'GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
-             b'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
+HANDSHAKE = (b'GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+             b'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
 TEXTS = ['', 'a', 'hello', 'gr\xfc\xdfe', '\u20ac' * 50, '\U0001f600', 'x' * 125, 'y' * 126, 'z' * 300]
 seeds = st.integers(0, 2**48)
 
@@ -42,7 +42,8 @@ def make_stream(rng):
     for _ in range(rng.randint(1, 5)):
         data += make_message(rng)
     if rng.random() < 0.3:
-        data += frame(rng, CLOSE, render_close(rng.choice([1000, 1001, 1005, 1015, 3000, 4999]), rng.choice(['', 'bye'])))
+        code = rng.choice([1000, 1001, 1005, 1015, 3000, 4999])
+        data += frame(rng, CLOSE, render_close(code, rng.choice(['', 'bye'])))
     for _ in range(rng.choice([0, 0, 1, 1, 2, 4])):
         damage(rng, data)
     return bytes(data)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from server_process import read_all
+from server_process import free_port, read_all
 
 from microdot import Microdot
 from microdot.sockets import close_sockets, open_sockets
@@ -29,11 +29,6 @@ os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='web')
 os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 '''
-
-
-def free_port():
-    with socket.create_server(('127.0.0.1', 0)) as free:
-        return free.getsockname()[1]
 
 
 def get(address, path='/'):

@@ -1,0 +1,314 @@
+"""The pages of the examples in Chromium, as their readers use them, but on a port that is free."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from server_process import INTERPRETERS, free_port
+
+ROOT = Path(__file__).parent.parent.parent
+INSTALL = 'apt-get install --no-install-recommends chromium chromium-driver'
+MARKUP = '<img src=x onerror="document.title=\'broken\'"><b>bold</b> & \u00e4\u4e16\U0001f331'
+
+
+def poll(condition, seconds=15):
+    """Wait until something becomes true and return it."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, 'it never became true'
+        time.sleep(0.05)
+    return value
+
+
+# Browsers
+
+def find_program(name):
+    path = shutil.which(name)
+    if not path:
+        pytest.fail('%s is missing. Install it, as root: %s' % (name, INSTALL), pytrace=False)
+    return path
+
+
+@pytest.fixture(scope='module')
+def driver(tmp_path_factory):
+    """Chromium with nothing but a blank page."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = find_program('chromium')
+    for argument in ('--headless=new', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
+                     '--disable-background-networking', '--disable-component-update',
+                     '--user-data-dir=%s' % tmp_path_factory.mktemp('profile')):
+        options.add_argument(argument)
+    if os.geteuid() == 0:
+        options.add_argument('--no-sandbox')  # it does not work for root
+    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
+    # the path of the driver keeps selenium from looking for one in the internet
+    driver = webdriver.Chrome(options, webdriver.ChromeService(find_program('chromedriver')))
+    yield driver
+    driver.quit()
+
+
+class Tab:
+    """A page in a tab of its own."""
+
+    def __init__(self, driver, url):
+        driver.switch_to.new_window('tab')
+        self.driver = driver
+        self.handle = driver.current_window_handle
+        driver.get(url)
+
+    def find(self, id):
+        self.driver.switch_to.window(self.handle)
+        return self.driver.find_element(By.ID, id)
+
+    def text(self, id):
+        return self.find(id).text
+
+    def wait_for(self, id, text, seconds=15):
+        poll(lambda: text in self.text(id), seconds)
+
+    def wait_for_state(self, state, seconds=15):
+        poll(lambda: self.text('state') == state, seconds)
+
+    def type(self, id, text):
+        # chromedriver types only characters of the basic multilingual plane
+        self.driver.execute_script('arguments[0].value = arguments[1]', self.find(id), text)
+        self.find(id).send_keys(Keys.ENTER)
+
+    def close(self):
+        self.driver.switch_to.window(self.handle)
+        self.driver.close()
+
+
+@pytest.fixture
+def open_tab(driver):
+    blank = driver.window_handles[0]
+    tabs = []
+
+    def open_tab(url):
+        tabs.append(Tab(driver, url))
+        return tabs[-1]
+
+    yield open_tab
+    for handle in driver.window_handles:
+        if handle != blank:
+            driver.switch_to.window(handle)
+            driver.close()
+    driver.switch_to.window(blank)
+
+
+def check_console(driver):
+    """Fail if a page has reported a mistake; that a server did not answer is none."""
+    lines = [entry['message'] for entry in driver.get_log('browser')]
+    assert not [line for line in lines if 'ERR_CONNECTION_REFUSED' not in line and 'ERR_INCOMPLETE' not in line], lines
+
+
+# Servers
+
+class Example:
+    """An example in a process of its own, in a copy of its folder."""
+
+    def __init__(self, path, folder, interpreter):
+        self.port = free_port()
+        self.url = 'http://127.0.0.1:%d/' % self.port
+        self.interpreter = interpreter
+        shutil.copytree((ROOT / 'examples' / path).parent, folder, dirs_exist_ok=True)
+        self.program = folder / Path(path).name
+        source = self.program.read_text()
+        assert source.count('port=5000') == 1
+        self.program.write_text(source.replace('port=5000', 'port=%d' % self.port))
+        self.log = folder / 'log'
+        self.start()
+
+    def start(self):
+        source = str(ROOT / 'src')
+        with self.log.open('wb') as log:
+            self.process = subprocess.Popen(
+                [*INTERPRETERS[self.interpreter], str(self.program)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, 'PYTHONUNBUFFERED': '1', 'PYTHONPATH': source, 'MICROPYPATH': source + ':.frozen'})
+        poll(self.is_listening)
+
+    def is_listening(self):
+        assert self.process.poll() is None, self.output()
+        with socket.socket() as probe:
+            return probe.connect_ex(('127.0.0.1', self.port)) == 0
+
+    def output(self):
+        return self.log.read_text()
+
+    def wait_for(self, text, count=1, seconds=15):
+        try:
+            poll(lambda: self.output().count(text) >= count, seconds)
+        except AssertionError:
+            raise AssertionError(self.output()) from None
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)  # which MicroPython knows, too
+        try:
+            self.process.wait(20)
+        finally:
+            self.process.kill()
+        assert 'Traceback' not in re.sub(r'Traceback.*\n.*\nKeyboardInterrupt', '', self.output()), self.output()
+
+
+@pytest.fixture
+def start(tmp_path):
+    examples = []
+
+    def start(path, interpreter='cpython'):
+        examples.append(Example(path, tmp_path, interpreter))
+        return examples[-1]
+
+    yield start
+    for example in examples:
+        example.process.kill()
+        example.process.wait()
+
+
+# Tests
+
+each_interpreter = pytest.mark.parametrize('interpreter', ['cpython', 'micropython'])
+
+
+@each_interpreter
+def test_echo(start, driver, open_tab, interpreter):
+    example = start('websocket/echo.py', interpreter)
+    tab = open_tab(example.url)
+    tab.wait_for_state('connected')
+    assert tab.find('send').is_enabled()
+    tab.type('message', 'hello')
+    tab.wait_for('replies', 'hello')
+    tab.type('message', MARKUP)
+    tab.wait_for('replies', MARKUP)
+    tab.type('message', '\u4e16' * 1000)  # the longest, 3000 bytes
+    tab.wait_for('replies', '\u4e16' * 1000)
+    assert driver.title == 'Echo'
+    tab.close()
+    example.wait_for('a page has left', seconds=5)
+    example.stop()
+
+
+@each_interpreter
+def test_echo_reconnects(start, driver, open_tab, interpreter):
+    example = start('websocket/echo.py', interpreter)
+    tab = open_tab(example.url)
+    tab.wait_for_state('connected')
+    example.stop()
+    tab.wait_for_state('not connected')
+    assert not tab.find('send').is_enabled()
+    assert 'a page has left' in example.output()
+    example.start()
+    tab.wait_for_state('connected')
+    tab.type('message', 'hello again')
+    tab.wait_for('replies', 'hello again')
+    check_console(driver)
+
+
+@each_interpreter
+def test_echo_notices_another_page(start, driver, open_tab, interpreter):
+    """A page ends without being closed when it is loaded again, or when its tab goes on to another one."""
+    example = start('websocket/echo.py', interpreter)
+    tab = open_tab(example.url)
+    tab.wait_for_state('connected')
+    driver.refresh()
+    example.wait_for('a page has left', seconds=5)
+    tab.wait_for_state('connected')
+    driver.get('about:blank')  # the browser keeps the page for the way back
+    example.wait_for('a page has left', 2, seconds=5)
+    driver.back()
+    tab.wait_for_state('connected')
+    tab.type('message', 'back again')
+    tab.wait_for('replies', 'back again')
+
+
+@each_interpreter
+def test_chat(start, driver, open_tab, interpreter):
+    example = start('websocket/chat.py', interpreter)
+    tabs = []
+    for name in 'Ada', '<i>Bob</i>':
+        tab = open_tab(example.url)
+        tab.type('name', name)
+        tab.wait_for_state('connected')
+        tabs.append(tab)
+    ada, bob = tabs
+    ada.wait_for('messages', '<i>Bob</i> has come in.')
+    ada.type('message', MARKUP)
+    for tab in tabs:
+        tab.wait_for('messages', 'Ada: ' + MARKUP)
+    bob.type('message', 'Hello Ada')
+    for tab in tabs:
+        tab.wait_for('messages', '<i>Bob</i>: Hello Ada')
+        assert not driver.find_elements(By.CSS_SELECTOR, '#messages :not(p):not(strong):not(em)')
+        assert driver.title == 'Chat'
+    bob.close()
+    ada.wait_for('messages', '<i>Bob</i> has left.', 5)
+    example.stop()
+    ada.wait_for_state('not connected')
+    example.start()
+    ada.wait_for_state('connected')
+    ada.type('message', 'Anybody here?')
+    ada.wait_for('messages', 'Ada: Anybody here?')
+    check_console(driver)
+
+
+@each_interpreter
+def test_counter(start, driver, open_tab, interpreter):
+    example = start('sse/counter.py', interpreter)
+    tab = open_tab(example.url)
+    tab.wait_for_state('connected')
+    tab.wait_for('number', '1')
+    tab.wait_for('number', '2')
+    tab.find('stop').click()
+    assert tab.text('state') == 'not connected'
+    example.wait_for('a page has left', seconds=5)
+    tab.find('stop').click()
+    tab.wait_for_state('connected')
+    tab.wait_for('number', '1')
+    driver.get('about:blank')
+    example.wait_for('a page has left', 2, seconds=5)
+    driver.back()
+    tab.wait_for_state('connected')
+    tab.close()
+    example.wait_for('a page has left', 3, seconds=5)
+    example.stop()
+
+
+@each_interpreter
+def test_counter_reconnects(start, driver, open_tab, interpreter):
+    """The browser connects again by itself, and the server goes on where the page is."""
+    example = start('sse/counter.py', interpreter)
+    tab = open_tab(example.url)
+    tab.wait_for('number', '3')
+    example.stop()
+    tab.wait_for_state('not connected')
+    before = int(tab.text('number'))
+    example.start()
+    tab.wait_for_state('connected')
+    after = poll(lambda: int(tab.text('number')) > before and int(tab.text('number')))
+    assert after < before + 5
+    check_console(driver)
+
+
+def test_counter_after_an_error(start, driver, open_tab):
+    """After an answer that is no stream of events, a browser gives up; the page does not."""
+    example = start('sse/counter.py')
+    tab = open_tab(example.url)
+    tab.wait_for('number', '1')
+    source = example.program.read_text()
+    example.stop()
+    example.program.write_text(source.replace("'/count'", "'/nothing'"))
+    example.start()
+    poll(lambda: driver.execute_script('return performance.getEntriesByType("resource").length') and
+         '404' in example.output())
+    assert tab.text('state') == 'not connected'
+    example.stop()
+    example.program.write_text(source)
+    example.start()
+    tab.wait_for_state('connected')
