@@ -18,7 +18,8 @@ settings.load_profile('ci' if os.environ.get('CI') else 'local')
 
 #: Modules whose tests run once with each server: what one of them does, the other does too.
 FOR_EACH_SERVER = ['test_microdot', 'test_microdot_cpython', 'test_request', 'test_response', 'test_server',
-                   'test_test_client', 'test_wire', 'test_property', 'test_websocket', 'test_sse']
+                   'test_test_client', 'test_wire', 'test_property', 'test_websocket', 'test_sse',
+                   'test_hostile_conversations']
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -37,7 +38,8 @@ def server_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 #: Modules whose tests run in each event loop.
-FOR_EACH_LOOP = ['test_protocol', 'test_server', 'test_wire', 'test_websocket', 'test_sse']
+FOR_EACH_LOOP = ['test_protocol', 'test_server', 'test_wire', 'test_websocket', 'test_sse',
+                 'test_hostile_conversations']
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:

@@ -9,12 +9,14 @@ if False:  # TYPE_CHECKING
 
     Parameters = dict[str, int | None]
 
+MAX_FINAL_BLOCKS = 100  # in a message; what is behind each of them is copied
 TAIL = b'\x00\x00\xff\xff'  # of each compressed message; it is not sent (RFC 7692 section 7.2.1)
 
 
 @dataclass(frozen=True)
 class Compression:
-    """How messages are compressed. The defaults take about 32 KB for each connection.
+    """How messages are compressed. The defaults take about 32 KB for each connection, and 68 KB where the client
+    does not offer ``client_max_window_bits``.
 
     :param level: 1 (fast) to 9 (small).
     :param memory_level: 1 to 9, how much memory the compressor takes.
@@ -100,6 +102,7 @@ class Deflate:
         self.response = '; '.join(response)
         self._compressor: 'Any' = None
         self._decompressor: 'Any' = None
+        self._final_blocks = 0  # in this message
 
     def is_worthwhile(self, payload: bytes) -> bool:
         return len(payload) >= self.settings.threshold
@@ -127,6 +130,9 @@ class Deflate:
                 break
             data = self._decompressor.unused_data  # RFC 7692 section 7.2.3.4: a final block, and more behind it
             self._decompressor = None
+            self._final_blocks += 1
+            if self._final_blocks > MAX_FINAL_BLOCKS:
+                raise WebSocketError(1007, 'too many final blocks')
             if limit:
                 limit -= len(part)
                 if limit <= 0:
@@ -136,6 +142,7 @@ class Deflate:
     def finish_message(self, limit: int) -> bytes:
         """Inflate what is left at the end of a message, like :meth:`decompress` (RFC 7692 section 7.2.2)."""
         data = self.decompress(TAIL, limit)
+        self._final_blocks = 0
         if not self.client_keeps_context:
             self._decompressor = None
         return data

@@ -30,7 +30,12 @@ else:
         async def wait(self) -> None:
             waiter = asyncio.get_running_loop().create_future()
             self.waiters.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter in self.waiters:
+                    self.waiters.remove(waiter)
+                raise
 
         def set(self) -> None:
             waiters = self.waiters

@@ -1772,6 +1772,8 @@ class Connection(AsyncBytesIO):
 
     is_busy = False  # from a complete header block to the end of the response
     is_ended = False
+    #: Bytes that are sent together or not at all, when a task that sends them is cancelled.
+    write_size = 0 if ON_MICROPYTHON else 65000
     is_eof = False  # the client sends no more; only watchers look at this
     watcher: 'Any' = None
     is_upgraded = False  # it does not speak HTTP any more (RFC 9110 section 7.8)

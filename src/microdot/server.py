@@ -440,7 +440,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
 
     async def awrite(self, data: 'bytes | memoryview') -> None:
         """Send all of ``data``; ``Disconnected`` if the client is gone or does not read."""
-        if self.is_lost:
+        if self.is_lost or self.transport.is_closing():  # the latter after a failed write, before we are told
             raise Disconnected()
         if len(data) > WRITE_SIZE + MAX_REST:
             view = memoryview(data)

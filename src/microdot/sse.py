@@ -52,6 +52,8 @@ class SSE:
 
     error: 'Exception | None' = None
     is_done = False
+    is_broken = False
+    task: 'Any' = None
     burst = 0  # bytes that were sent without a pause
     write: 'Any' = None  # sends bytes to the client, from the beginning of the response on
 
@@ -61,12 +63,12 @@ class SSE:
         self.last_event_id = request.headers.get('Last-Event-ID')
         self.change = Signal()  # of write or is_done
         self.lock = asyncio.Lock()
-        self.task = asyncio.create_task(self._run(event_function(request, self, *args, **kwargs)))
+        self.task = asyncio.create_task(self._run(event_function, args, kwargs))
         self.sock.watch(self)
 
-    async def _run(self, coroutine: 'Any') -> None:
+    async def _run(self, event_function: 'Callable[..., Any]', args: 'Any', kwargs: 'Any') -> None:
         try:
-            await coroutine
+            await event_function(self.request, self, *args, **kwargs)
         except asyncio.CancelledError:  # by end(): nobody is to hear of it
             pass
         except Exception as exc:
@@ -104,6 +106,11 @@ class SSE:
             except Disconnected:
                 self.end()
                 raise self._gone() from None
+            except asyncio.CancelledError:
+                if len(message) > self.sock.write_size:  # a part of it may be sent, and nothing can follow that
+                    self.is_broken = True
+                    self.end()
+                raise
         self.burst += len(message)
         if self.burst > MAX_BURST:  # a handler that only sends, to a client that is fast, must not stop all others
             self.burst = 0
@@ -121,21 +128,29 @@ class SSE:
         """Send the events with a coroutine function until there will be no more."""
         self.write = write
         self.change.set()
+        self.notice()
         while not self.is_done:
             if self.keep_alive:
                 try:
                     await asyncio.wait_for(self.change.wait(), self.keep_alive)
                 except asyncio.TimeoutError:
-                    await self._send(b':\n\n')
+                    await self._send_comment()
             else:
                 await self.change.wait()
         if self.error:
             await self.request.app.handle_error(self.request, self.error)
+        if self.error or self.is_broken:
             raise Disconnected()  # the end of the response is missing, so that the client knows
 
+    async def _send_comment(self) -> None:
+        try:
+            await self._send(b':\n\n')
+        except OSError:  # the end of the stream, which we see by ourselves
+            pass
+
     def notice(self) -> None:
-        """End the stream if the client is gone."""
-        if self.sock.is_eof:
+        """End the stream if the client is gone, or sends so much that we could not see it go, or the server stops."""
+        if self.sock.is_eof or self.sock.server.is_closing or len(self.sock.data) > self.sock.read_size:
             self.end()
 
     def end(self) -> None:

@@ -388,7 +388,7 @@ class WebSocketSession:
 
     async def receive(self) -> 'str | bytes':
         """Wait for the next message and return it; ``WebSocketError`` if the server has ended the conversation."""
-        from microdot.websocket import CLOSE, PING, PONG, WebSocketError, parse_close
+        from microdot.websocket import CLOSE, CONTINUATION, PING, PONG, WebSocketError, parse_close
 
         while self.close_code is None:
             event = self.decoder.next()
@@ -397,7 +397,7 @@ class WebSocketSession:
                 if not data:
                     raise WebSocketError(1006, 'the connection was closed')
                 self.decoder.feed(data)
-            elif event[0] < CLOSE:
+            elif CONTINUATION < event[0] < CLOSE:
                 return event[1]  # type: ignore[no-any-return]
             elif event[0] == PING:
                 await self.send(event[1], PONG)

@@ -38,7 +38,8 @@ PONG = 10
 
 MASK_BLOCK = 2048 if MEMO_SIZE else 128  # bytes that are masked at a time, a multiple of 4
 MAX_PONGS = 16  # answers to pings that the client has not taken yet; the server reads no more when there are as many
-MAX_BURST = 65536
+MAX_BURST = 65536  # bytes that are sent without a pause
+MAX_STEPS = 100  # messages or fragments that are taken without a pause
 EVENT_COST = 64  # bytes that a message takes beside its content, about
 
 NO_STATUS = 1005  # close codes that are never sent (RFC 6455 section 7.4.1)
@@ -152,18 +153,18 @@ def decode_text(data: bytes, is_checked: bool = not ON_MICROPYTHON) -> str:
         raise WebSocketError(1007, 'invalid UTF-8') from None
 
 
-class TextDecoder:
-    """Decodes a text that comes in pieces, and refuses it at the first byte that is wrong."""
+class TextChecker:
+    """Checks a text that comes in pieces, and refuses it at the first byte that is wrong."""
 
     def __init__(self) -> None:
         self.rest = b''
 
-    def decode(self, data: bytes) -> str:
+    def check(self, data: bytes) -> None:
         data = self.rest + data
         start = 0 if ON_MICROPYTHON and data and max(data) > 127 else last_character(data)
         end = start + check_text(data[start:])
         self.rest = data[end:]
-        return decode_text(data[:end], True)
+        decode_text(data[:end], True)
 
     def finish(self) -> None:
         if self.rest:
@@ -194,10 +195,9 @@ class MessageDecoder:
         self.data = b''
         self.start = 0  # of what has not been decoded
         self.opcode = 0  # of the message that has begun
-        self.parts: 'list[Any]' = []  # of it
-        self.length = 0  # bytes of these
+        self.buffer = bytearray()  # of it
         self.is_compressed = False
-        self.text: 'TextDecoder | None' = None
+        self.text: 'TextChecker | None' = None
         self.is_final = False  # the frame that has begun
         self.left = -1  # bytes of its payload that have not come; negative between frames
         self.key = b''
@@ -214,19 +214,18 @@ class MessageDecoder:
     def next(self) -> 'Event | None':
         """Return opcode and payload of the next message or control frame, ``None`` where bytes are missing.
 
-        The payload is a ``str`` for ``TEXT``, ``bytes`` for others. ``WebSocketError`` with the close code to send if
+        The payload is a ``str`` for ``TEXT``, ``bytes`` for others; fragments that a message does not end with come as
+        ``CONTINUATION``, without a payload. ``WebSocketError`` with the close code to send if
         the peer does not keep to the rules.
 
         """
-        while True:
+        if self.left < 0:
+            event = self._begin_frame()
             if self.left < 0:
-                event = self._begin_frame()
-                if self.left < 0:
-                    return event
-            if not self._take_payload():
-                return None
-            if self.left < 0 and self.is_final:
-                return self._end_message()
+                return event
+        if not self._take_payload():
+            return None
+        return self._end_message() if self.is_final else (CONTINUATION, b'')
 
     def _begin_frame(self) -> 'Event | None':
         """Decode the head of a frame, and the whole frame where that is short or a message of its own."""
@@ -257,7 +256,8 @@ class MessageDecoder:
         key = data[start + head - 4:start + head] if is_masked else b''
         is_message = 0 < opcode < 8
         if opcode < 8:
-            if not first & 0x40 and not self.is_compressed and self.max_length and self.length + size > self.max_length:
+            is_compressed = first & 0x40 or self.is_compressed
+            if self.max_length and not is_compressed and len(self.buffer) + size > self.max_length:
                 raise WebSocketError(1009, 'message too long')
             if first != 0x81 and first != 0x82 or available < head + size:
                 self._begin_payload(first, size, key)
@@ -289,7 +289,7 @@ class MessageDecoder:
         if first & 15:
             self.opcode = first & 15
             self.is_compressed = bool(first & 0x40)
-            self.text = TextDecoder() if self.opcode == TEXT else None
+            self.text = TextChecker() if self.opcode == TEXT else None
         self.is_final = first > 127
         self.left = size
         self.key = key
@@ -316,20 +316,21 @@ class MessageDecoder:
 
     def _room(self) -> int:
         """Return how many bytes may come out of a compressed message, one too many included; 0 for no limit."""
-        return self.max_length and self.max_length - self.length + 1
+        return self.max_length and self.max_length - len(self.buffer) + 1
 
     def _add(self, part: bytes) -> None:
-        self.length += len(part)
-        if self.max_length and self.length > self.max_length:
+        self.buffer += part
+        if self.max_length and len(self.buffer) > self.max_length:
             raise WebSocketError(1009, 'message too long')
-        self.parts.append(self.text.decode(part) if self.text else part)
+        if self.text:
+            self.text.check(part)
 
     def _end_message(self) -> 'Event':
         if self.text:
             self.text.finish()
-        event = self.opcode, ('' if self.text else b'').join(self.parts)
-        self.opcode = self.length = 0
-        self.parts = []
+        event = self.opcode, self.buffer.decode() if self.text else bytes(self.buffer)
+        self.opcode = 0
+        self.buffer = bytearray()
         self.is_compressed = False
         return event
 
@@ -361,12 +362,14 @@ def check_handshake(request: Request, allowed_origins: 'list[str] | None') -> No
     """``ProtocolError`` if a request does not open a WebSocket (RFC 6455 section 4.2.1)."""
     headers = request.headers
     if (request.method != 'GET' or request.http_version != '1.1' or request.content_length
+            or 'Transfer-Encoding' in headers
             or 'websocket' not in parse_list(headers.get('Upgrade', '').lower())
             or 'upgrade' not in parse_list(headers.get('Connection', '').lower())
             or 'Sec-WebSocket-Version' not in headers or not is_key(headers.get('Sec-WebSocket-Key', ''))):
         raise ProtocolError(400)
     if headers['Sec-WebSocket-Version'] != '13':
-        raise ProtocolError(426, {'Sec-WebSocket-Version': '13', 'Upgrade': 'websocket', 'Connection': 'Upgrade'})
+        raise ProtocolError(426, {'Sec-WebSocket-Version': '13', 'Upgrade': 'websocket',
+                                  'Connection': 'Upgrade, close'})
     if allowed_origins is not None and headers.get('Origin', '').lower() not in [''] + [
             origin.lower() for origin in allowed_origins]:
         raise ProtocolError(403)
@@ -380,6 +383,7 @@ async def websocket_upgrade(request: Request, subprotocols: 'list[str] | None' =
     See :func:`with_websocket`, which does both.
 
     """
+    request.keeps_alive = False  # a proxy may take what follows for frames, and let it pass
     check_handshake(request, allowed_origins)
     headers = {'Upgrade': 'websocket', 'Connection': 'Upgrade',
                'Sec-WebSocket-Accept': accept_key(request.headers['Sec-WebSocket-Key'])}
@@ -426,12 +430,18 @@ def with_websocket(f: 'Callable[..., Any] | None' = None, **options: 'Any') -> '
         ws = await websocket_upgrade(request, **options)
         try:
             await f(request, ws, *args, **kwargs)
-        except WebSocketError:
-            if not ws.error and not ws.closed:  # it is about another conversation
+        except Exception as exc:
+            if not is_end(exc) or not ws.error and not ws.closed:  # the latter is about another conversation
                 raise
         return Response.already_handled
 
     return wrapper
+
+
+def is_end(exc: Exception) -> bool:
+    """Tell whether an exception says that a conversation is over; an ``asyncio.TaskGroup`` makes a group of it."""
+    group = getattr(exc, 'exceptions', ())
+    return isinstance(exc, WebSocketError) or bool(group) and all([is_end(one) for one in group])
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -474,6 +484,7 @@ class WebSocket:
     heartbeat: 'Any' = None  # tasks in the background
     pong_task: 'Any' = None
     patience: 'Any' = None
+    rest_task: 'Any' = None
 
     def __init__(self, request: Request, deflate: 'Deflate | None' = None):
         self.request = request
@@ -486,7 +497,7 @@ class WebSocket:
         self.pongs: 'list[bytes]' = []
         self.arrival = Signal()
         self.lock = asyncio.Lock()
-        self.task = current_task()
+        self.task = self.sock.task or current_task()
 
     async def open(self, headers: 'dict[str, str]') -> None:
         """Answer the handshake. From now on the connection belongs to this object."""
@@ -497,6 +508,8 @@ class WebSocket:
             log_request(self.request, Response(b'', 101))
         sock.watch(self)
         self.notice()
+        if sock.server.is_closing:
+            self.end()
 
     # --- what handlers call
 
@@ -506,6 +519,8 @@ class WebSocket:
         ``WebSocketError`` if the client has closed the conversation or is gone.
 
         """
+        if self.received % MAX_STEPS == MAX_STEPS - 1:  # from a client that is fast: this must not stop all others
+            await asyncio.sleep(0)
         while not self.messages:
             self.waiting += 1
             try:
@@ -518,7 +533,7 @@ class WebSocket:
         message = self.messages.pop(0)
         self.queue_size -= len(message) + EVENT_COST
         self.received += 1
-        if self.is_full:
+        if self.is_full and not self.rest_task:
             self.notice()
         return message  # type: ignore[no-any-return]
 
@@ -548,21 +563,22 @@ class WebSocket:
         """
         self.waiting += 1
         try:
-            if not self.closed:
-                await self._send(CLOSE, render_close(code, reason))
-            if self.decoder:
-                await asyncio.wait_for(self._wait_for_close(), self.sock.app.linger_timeout)
-        except (WebSocketError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._close(code, reason), self.sock.app.linger_timeout)
+        except asyncio.TimeoutError:
+            self._lose('no answer to the close frame')
+        except WebSocketError:
             pass
         finally:
             self.waiting -= 1
 
-    async def _wait_for_close(self) -> None:
+    async def _close(self, code: int, reason: str) -> None:
+        if not self.closed:
+            await self._send(CLOSE, render_close(code, reason))
         # what nobody will receive makes room for the close frame behind it
         self.messages.clear()
         self.queue_size = 0
         self.notice()
-        while self.close_code is None:
+        while self.decoder and self.close_code is None:
             await self.arrival.wait()
 
     # --- sending
@@ -577,8 +593,9 @@ class WebSocket:
             elif self.deflate and opcode < CLOSE and self.deflate.is_worthwhile(payload):
                 payload = self.deflate.compress(payload)
                 flags = 0xC0
+            frame = render_frame(opcode, payload, b'', flags)
             try:
-                await self.sock.awrite(render_frame(opcode, payload, b'', flags))
+                await self.sock.awrite(frame)
                 self.burst += len(payload) + EVENT_COST
                 if self.burst > MAX_BURST:  # to a client that is fast: this must not stop all others
                     self.burst = 0
@@ -586,6 +603,12 @@ class WebSocket:
             except Disconnected:
                 self._lose('the client cannot be reached')
                 raise WebSocketError(ABNORMAL, 'the client cannot be reached') from None
+            except asyncio.CancelledError:
+                if len(frame) > self.sock.write_size:  # a part of it may be sent, and nothing can follow that
+                    self.waiting += 1  # who cancels this does not want to be cancelled
+                    self._lose('a message was broken off')
+                    self.waiting -= 1
+                raise
 
     async def _send_pongs(self) -> None:
         try:
@@ -616,9 +639,11 @@ class WebSocket:
         """Take what the client has sent."""
         sock = self.sock
         self.is_full = False
+        steps = 0
         try:
             while self.decoder:
-                if self.queue_size >= self.max_queue_size or len(self.pongs) >= MAX_PONGS:
+                steps += 1
+                if self.queue_size >= self.max_queue_size or len(self.pongs) >= MAX_PONGS or steps > MAX_STEPS:
                     self.is_full = True
                     break
                 if self.is_hungry:
@@ -637,21 +662,28 @@ class WebSocket:
             self._stop(exc)
         if not self.is_full:
             sock.resume_reading()
+        elif steps > MAX_STEPS and not self.rest_task:
+            self.rest_task = asyncio.create_task(self._notice_later())
         if sock.is_eof and self.close_code is None:
             if self.is_full:
                 self._limit_handler()
             else:
                 self._lose('the client is gone')
 
+    async def _notice_later(self) -> None:
+        await asyncio.sleep(0)
+        self.rest_task = None
+        self.notice()
+
     def _take(self, opcode: int, payload: 'Any') -> None:
-        if opcode < CLOSE:
+        if CONTINUATION < opcode < CLOSE:
             if not self.error and not self.closed:
                 self.messages.append(payload)
                 self.queue_size += len(payload) + EVENT_COST
                 self.arrival.set()
         elif opcode == PING and not self.closed:
             self.pongs.append(payload)
-            if not self.pong_task:
+            if not self.pong_task or self.pong_task.done():
                 self.pong_task = asyncio.create_task(self._send_pongs())
         elif opcode == CLOSE:
             self.close_code, self.close_reason = parse_close(payload)
@@ -681,8 +713,9 @@ class WebSocket:
 
     def _limit_handler(self) -> None:
         if not self.patience:
-            self.patience = asyncio.create_task(
-                self._wait_for_handler(self.sock.app.body_timeout if self.messages else 0))
+            app = self.sock.app
+            seconds = app.linger_timeout if self.sock.server.is_closing else app.body_timeout
+            self.patience = asyncio.create_task(self._wait_for_handler(seconds if self.messages else 0))
 
     async def _wait_for_handler(self, seconds: float) -> None:
         """Cancel the handler when it has received nothing of what came before the end for so many seconds."""
@@ -713,7 +746,18 @@ class WebSocket:
                 await self.close(code, reason if self.close_code is None else '')
         finally:
             await self.sock.unwatch()
-            if self.pong_task:
-                self.pong_task.cancel()
+            for task in self.pong_task, self.rest_task:
+                if task:
+                    task.cancel()
+            self._forget()
+        if self.close_code == ABNORMAL:
+            raise Disconnected()  # nothing of what is still to be sent can be of use
         if self.close_code is None:  # it may be in the middle of a message; a reset would hide why we close
             await self.sock.linger()
+
+    def _forget(self) -> None:
+        """Let other tasks of the handler, which may still receive or send, know of the end."""
+        self.closed = True
+        self.decoder = None
+        self.error = self.error or WebSocketError(ABNORMAL, 'closed')
+        self.arrival.set()

@@ -39,7 +39,8 @@ def decode(decoder, data):
     decoder.feed(data)
     events = []
     while event := decoder.next():
-        events.append(event)
+        if event[0] != CONTINUATION:
+            events.append(event)
     return events
 
 

@@ -100,7 +100,8 @@ def our_events(pieces):
             while event := decoder.next():
                 if event[0] == CLOSE:
                     return [*events, (CLOSE, parse_close(event[1]))], None
-                events.append(event)
+                if event[0] != CONTINUATION:
+                    events.append(event)
     except WebSocketError as exc:
         return events, exc.args[0]
     return events, None
