@@ -664,7 +664,7 @@ class WebSocket:
             sock.resume_reading()
         elif steps > MAX_STEPS and not self.rest_task:
             self.rest_task = asyncio.create_task(self._notice_later())
-        if sock.is_eof and self.close_code is None:
+        if sock.is_eof and self.decoder and self.close_code is None:
             if self.is_full:
                 self._limit_handler()
             else:
