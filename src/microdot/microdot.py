@@ -100,6 +100,8 @@ try:
             return self.writer.get_extra_info(name)
 
         async def awrite(self, data: 'bytes | memoryview') -> None:
+            if self.writer.is_closing():  # uvloop raises a RuntimeError then
+                raise OSError(MUTED_SOCKET_ERRORS[0], 'closed')
             self.writer.write(data)
             await self.writer.drain()
 
@@ -1772,8 +1774,7 @@ class Connection(AsyncBytesIO):
 
     is_busy = False  # from a complete header block to the end of the response
     is_ended = False
-    #: Bytes that are sent together or not at all, when a task that sends them is cancelled.
-    write_size = 0 if ON_MICROPYTHON else 65000
+    is_torn = False  # a task was cancelled after it had written a part of its data, which nothing can follow
     is_eof = False  # the client sends no more; only watchers look at this
     watcher: 'Any' = None
     is_upgraded = False  # it does not speak HTTP any more (RFC 9110 section 7.8)
@@ -1853,9 +1854,11 @@ class Connection(AsyncBytesIO):
         """Send all of ``data``; ``Disconnected`` if the client is gone or does not read."""
         view = memoryview(data)
         for start in range(0, len(data), 65536):
+            self.is_torn = ON_MICROPYTHON or start + 65536 < len(data)  # else all of it is in the buffer of asyncio
             self.set_limit(self.app.write_timeout)
             await self._wait(self.writer.awrite(view[start:start + 65536]))
         self.deadline = None
+        self.is_torn = False
 
     async def aclose(self) -> None:
         self.set_limit(self.app.write_timeout)
@@ -1901,7 +1904,7 @@ class Connection(AsyncBytesIO):
                 self.reading.clear()
                 if len(self.data) > self.read_size:
                     await self.reading.wait()
-        except OSError:
+        except (OSError, MemoryError):
             pass
         self.is_eof = True
         if self.watcher:

@@ -445,6 +445,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         if len(data) > WRITE_SIZE + MAX_REST:
             view = memoryview(data)
             for start in range(0, len(data), WRITE_SIZE):
+                self.is_torn = start + WRITE_SIZE < len(data)
                 await self.awrite(view[start:start + WRITE_SIZE])
         else:
             self.transport.write(data)

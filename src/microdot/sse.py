@@ -107,7 +107,7 @@ class SSE:
                 self.end()
                 raise self._gone() from None
             except asyncio.CancelledError:
-                if len(message) > self.sock.write_size:  # a part of it may be sent, and nothing can follow that
+                if self.sock.is_torn:
                     self.is_broken = True
                     self.end()
                 raise

@@ -476,6 +476,7 @@ class WebSocket:
     error: 'WebSocketError | None' = None  # why receive() has no more messages
     decoder: 'MessageDecoder | None' = None  # until nothing that the client sends counts any more
     received = 0  # messages
+    is_lost = False
     waiting = 0  # calls of receive() and close(), which hear of the end without being cancelled
     is_hungry = True  # the decoder has seen all that it was fed
     burst = 0  # bytes that were sent without a pause
@@ -565,7 +566,8 @@ class WebSocket:
         try:
             await asyncio.wait_for(self._close(code, reason), self.sock.app.linger_timeout)
         except asyncio.TimeoutError:
-            self._lose('no answer to the close frame')
+            self.close_code = self.close_code or ABNORMAL
+            self._forget()
         except WebSocketError:
             pass
         finally:
@@ -596,19 +598,19 @@ class WebSocket:
             frame = render_frame(opcode, payload, b'', flags)
             try:
                 await self.sock.awrite(frame)
-                self.burst += len(payload) + EVENT_COST
-                if self.burst > MAX_BURST:  # to a client that is fast: this must not stop all others
-                    self.burst = 0
-                    await asyncio.sleep(0)
             except Disconnected:
                 self._lose('the client cannot be reached')
                 raise WebSocketError(ABNORMAL, 'the client cannot be reached') from None
             except asyncio.CancelledError:
-                if len(frame) > self.sock.write_size:  # a part of it may be sent, and nothing can follow that
+                if self.sock.is_torn:
                     self.waiting += 1  # who cancels this does not want to be cancelled
                     self._lose('a message was broken off')
                     self.waiting -= 1
                 raise
+        self.burst += len(payload) + EVENT_COST
+        if self.burst > MAX_BURST:  # to a client that is fast: this must not stop all others
+            self.burst = 0
+            await asyncio.sleep(0)
 
     async def _send_pongs(self) -> None:
         try:
@@ -660,15 +662,18 @@ class WebSocket:
         except WebSocketError as exc:
             self.decoder = None
             self._stop(exc)
+        except MemoryError:
+            self.decoder = None
+            self._stop(WebSocketError(1009, 'out of memory'))
         if not self.is_full:
             sock.resume_reading()
         elif steps > MAX_STEPS and not self.rest_task:
             self.rest_task = asyncio.create_task(self._notice_later())
         if sock.is_eof and self.decoder and self.close_code is None:
-            if self.is_full:
-                self._limit_handler()
-            else:
+            if not self.is_full:
                 self._lose('the client is gone')
+            elif not self.rest_task:
+                self._limit_handler()
 
     async def _notice_later(self) -> None:
         await asyncio.sleep(0)
@@ -692,7 +697,7 @@ class WebSocket:
 
     def _lose(self, reason: str) -> None:
         """Note that the connection is broken."""
-        self.closed = True
+        self.is_lost = self.closed = True
         if self.close_code is None:
             self.close_code = ABNORMAL
         self._stop(WebSocketError(ABNORMAL, reason))
@@ -712,7 +717,7 @@ class WebSocket:
         self.arrival.set()
 
     def _limit_handler(self) -> None:
-        if not self.patience:
+        if not self.patience or self.patience.done():
             app = self.sock.app
             seconds = app.linger_timeout if self.sock.server.is_closing else app.body_timeout
             self.patience = asyncio.create_task(self._wait_for_handler(seconds if self.messages else 0))
@@ -750,7 +755,7 @@ class WebSocket:
                 if task:
                     task.cancel()
             self._forget()
-        if self.close_code == ABNORMAL:
+        if self.is_lost or self.sock.server.is_closing and self.close_code == ABNORMAL:
             raise Disconnected()  # nothing of what is still to be sent can be of use
         if self.close_code is None:  # it may be in the middle of a message; a reset would hide why we close
             await self.sock.linger()

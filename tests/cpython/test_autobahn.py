@@ -73,6 +73,7 @@ def test_large_messages(servers, kind, tmp_path):
     assert len(results) == COUNTS['9']
 
 
+@pytest.mark.once
 @pytest.mark.parametrize('part', PARTS)
 @pytest.mark.parametrize('group', COMPRESSION)
 def test_compression(servers, group, part, tmp_path):

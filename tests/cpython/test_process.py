@@ -97,7 +97,7 @@ def test_half_headers_keep_nobody_out_and_are_dropped(server):
     crowd = [server.connect(b'GET / HTTP/1.1\r\nHost: exam') for _ in range(server.crowd)]
     begin = time.monotonic()
     assert server.answers()
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 3  # far less than the time limit of the others
     server.wait_until(lambda: server.descriptors() == before, 20)
     for connection in crowd:
         connection.close()

@@ -5,7 +5,7 @@ A message is ``str`` or ``bytes``. ``extension`` is what a client knows of the c
 """
 import asyncio
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import aiohttp
 import websocket
@@ -41,7 +41,8 @@ class Websockets:
         self.extension = str(self.ws.response.headers.get('Sec-WebSocket-Extensions', ''))
 
     def send(self, *parts):
-        self.ws.send(parts[0] if len(parts) == 1 else iter(parts))
+        with suppress(websockets.exceptions.ConnectionClosed):  # receive() tells
+            self.ws.send(parts[0] if len(parts) == 1 else iter(parts))
 
     def receive(self):
         try:
