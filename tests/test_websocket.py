@@ -188,6 +188,9 @@ def test_close_payloads():
         with raises(WebSocketError) as error:
             parse_close(payload)
         assert error.value.args[0] == 1002
+        if code != 1005 and code != 3:
+            with raises(ValueError):
+                render_close(code)
     for reason in 'x' * 200, 'x' * 122 + '\xfc', '\xfc' * 100, '\U0001f600' * 40:
         payload = render_close(1000, reason)
         assert len(payload) <= 125
@@ -764,6 +767,24 @@ async def test_messages_that_nobody_receives_are_not_read():
             await until(lambda: count == 2000000)
             await task
             await client.close()
+
+
+async def test_what_cannot_be_sent():
+    app = Microdot()
+
+    @app.route('/ws')
+    @with_websocket
+    async def handler(request, ws):
+        with raises(ValueError):
+            await ws.send(b'x' * 126, WebSocket.PING)
+        with raises(ValueError):
+            await ws.close(1006)
+        with raises(TypeError):
+            await ws.send(None)
+        await ws.send('still there')
+
+    async with TestClient(app).websocket_session('/ws') as ws:
+        assert await ws.receive() == 'still there'
 
 
 async def test_two_who_send_do_not_mix_frames():

@@ -26,7 +26,7 @@ def render_event(data: 'Any', event: 'str | None' = None, event_id: 'str | None'
     if event_id is not None:
         lines.append(b'id: ' + render_field(event_id))
     if retry is not None:
-        lines.append(b'retry: %d' % int(retry * 1000))
+        lines.append(b'retry: %d' % int(float(retry) * 1000))
     for line in data.replace(b'\r\n', b'\n').replace(b'\r', b'\n').split(b'\n'):
         lines.append((b': ' if comment else b'data: ') + line)
     return b'\n'.join(lines) + b'\n\n'

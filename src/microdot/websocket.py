@@ -91,6 +91,8 @@ def render_close(code: int, reason: str = '') -> bytes:
     """Return the payload of a close frame, whose limit of 125 bytes may cut the reason (RFC 6455 section 5.5.1)."""
     if code == NO_STATUS:
         return b''
+    if not is_close_code(code):
+        raise ValueError('invalid close code')
     text = reason.encode()
     end = min(len(text), 123)
     while end < len(text) and text[end] & 0xC0 == 0x80:  # not within a character
@@ -98,12 +100,17 @@ def render_close(code: int, reason: str = '') -> bytes:
     return code.to_bytes(2, 'big') + text[:end]
 
 
+def is_close_code(code: int) -> bool:
+    """Tell whether a code may be sent (RFC 6455 section 7.4)."""
+    return 3000 <= code < 5000 or 1000 <= code <= 1014 and code not in (1004, NO_STATUS, ABNORMAL)
+
+
 def parse_close(payload: bytes) -> 'tuple[int, str]':
     """Return code and reason of a close frame; ``WebSocketError`` where it is malformed (RFC 6455 section 7.4)."""
     if not payload:
         return NO_STATUS, ''
     code = int.from_bytes(payload[:2], 'big')
-    if len(payload) < 2 or not (3000 <= code < 5000 or 1000 <= code <= 1014 and code not in (1004, 1005, 1006)):
+    if len(payload) < 2 or not is_close_code(code):
         raise WebSocketError(1002, 'invalid close code')
     return code, decode_text(payload[2:])
 
@@ -525,9 +532,9 @@ class WebSocket:
         while not self.messages:
             self.waiting += 1
             try:
-                if self.error:
+                if self.closed or self.error:
                     await asyncio.sleep(0)  # who asks again and again must not stop all others
-                    raise self.error
+                    raise self._end_error()
                 await self.arrival.wait()
             finally:
                 self.waiting -= 1
@@ -545,6 +552,7 @@ class WebSocket:
         :param opcode: to send something else, such as ``WebSocket.PING``.
 
         ``WebSocketError`` if the conversation is over; also when the client takes nothing for ``app.write_timeout``.
+        ``ValueError`` for a ping or pong of more than 125 bytes.
 
         """
         if opcode is None:
@@ -552,6 +560,8 @@ class WebSocket:
         payload = data.encode() if isinstance(data, str) else data
         if opcode == CLOSE:
             await self.close(*parse_close(payload))
+        elif opcode > CLOSE and len(payload) > 125:
+            raise ValueError('a control frame has at most 125 bytes')
         else:
             await self._send(opcode, payload)
 
@@ -561,7 +571,10 @@ class WebSocket:
         :param code: RFC 6455 section 7.4.1, by default 1000, a normal end.
         :param reason: up to 123 bytes for people who look for a mistake.
 
+        ``ValueError`` for a code that must not be sent.
+
         """
+        render_close(code, reason)
         self.waiting += 1
         try:
             await asyncio.wait_for(self._close(code, reason), self.sock.app.linger_timeout)
@@ -588,7 +601,7 @@ class WebSocket:
     async def _send(self, opcode: int, payload: bytes) -> None:
         async with self.lock:  # a frame may be written in several steps
             if self.closed:
-                raise self.error or WebSocketError(ABNORMAL, 'closed')
+                raise self._end_error()
             flags = 0x80
             if opcode == CLOSE:
                 self.closed = True
@@ -639,18 +652,38 @@ class WebSocket:
 
     def notice(self) -> None:
         """Take what the client has sent."""
-        sock = self.sock
-        self.is_full = False
-        steps = 0
         try:
-            while self.decoder:
-                steps += 1
-                if self.queue_size >= self.max_queue_size or len(self.pongs) >= MAX_PONGS or steps > MAX_STEPS:
-                    self.is_full = True
-                    break
+            self._decode()
+        except WebSocketError as exc:
+            self.decoder = None
+            self._stop(exc)
+        except MemoryError:
+            self.decoder = None
+            self._stop(WebSocketError(1009, 'out of memory'))
+        if not self.is_full:
+            self.sock.resume_reading()
+        if self.sock.is_eof and self.decoder and self.close_code is None:
+            if not self.is_full:
+                self._lose('the client is gone')
+            elif not self.rest_task:
+                self._limit_handler()
+
+    def _decode(self) -> None:
+        """Take messages until there are no more, or there is no room for them, or it is the turn of others."""
+        sock = self.sock
+        steps = 0
+        self.is_full = False
+        while self.decoder and not self.is_full:
+            steps += 1
+            if self.queue_size >= self.max_queue_size or len(self.pongs) >= MAX_PONGS:
+                self.is_full = True
+            elif steps > MAX_STEPS:
+                self.is_full = True
+                self.rest_task = self.rest_task or asyncio.create_task(self._notice_later())
+            elif self.is_hungry and not sock.data:
+                break
+            else:
                 if self.is_hungry:
-                    if not sock.data:
-                        break
                     self.is_alive = True
                     data = sock.data
                     sock.data = b''
@@ -659,21 +692,6 @@ class WebSocket:
                 self.is_hungry = not event or self.decoder.is_drained()
                 if event:
                     self._take(event[0], event[1])
-        except WebSocketError as exc:
-            self.decoder = None
-            self._stop(exc)
-        except MemoryError:
-            self.decoder = None
-            self._stop(WebSocketError(1009, 'out of memory'))
-        if not self.is_full:
-            sock.resume_reading()
-        elif steps > MAX_STEPS and not self.rest_task:
-            self.rest_task = asyncio.create_task(self._notice_later())
-        if sock.is_eof and self.decoder and self.close_code is None:
-            if not self.is_full:
-                self._lose('the client is gone')
-            elif not self.rest_task:
-                self._limit_handler()
 
     async def _notice_later(self) -> None:
         await asyncio.sleep(0)
@@ -759,6 +777,10 @@ class WebSocket:
             raise Disconnected()  # nothing of what is still to be sent can be of use
         if self.close_code is None:  # it may be in the middle of a message; a reset would hide why we close
             await self.sock.linger()
+
+    def _end_error(self) -> WebSocketError:
+        """Return a new exception that tells why the conversation is over: one that is raised again would grow."""
+        return WebSocketError(*(self.error.args if self.error else (ABNORMAL, 'closed')))
 
     def _forget(self) -> None:
         """Let other tasks of the handler, which may still receive or send, know of the end."""
