@@ -152,8 +152,8 @@ def test_an_independent_parser_agrees():
         assert our_events([data]) == (ours, our_code)
         assert our_events([data[i:i + 1] for i in range(len(data))]) == (ours, our_code)
         assert ours == normalised(theirs), pieces
-        if our_code != their_code:  # they look at the masking bit later
-            assert (our_code, their_code) == (1002, None), pieces
+        if our_code != their_code:  # they look at the masking bit and at text later, and may find another mistake first
+            assert our_code and their_code in (None, 1002), pieces
             counts['earlier'] += 1
 
     run()

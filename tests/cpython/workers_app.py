@@ -80,6 +80,6 @@ app.graceful_timeout = settings.pop('graceful_timeout', 30)
 watched = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD
 signal.signal(signal.SIGHUP, interrupted)
 before = [signal.getsignal(signum) for signum in watched]
-print('begun')
+print('begun', flush=True)
 app.run(**settings)
 print('returned' if [signal.getsignal(signum) for signum in watched] == before else 'handlers are not restored')
