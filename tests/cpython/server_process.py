@@ -1,13 +1,16 @@
 """Runs server_app.py in a process of its own, on CPython or on MicroPython."""
 import os
+import random
 import socket
 import ssl
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PORTS = iter(random.Random(os.getpid()).sample(range(24400, 32000), 7600))
 INTERPRETERS = {
     'cpython': [sys.executable],
     'micropython': [str(Path(sys.executable).parent / 'micropython'), '-X', 'heapsize=1M'],
@@ -71,6 +74,8 @@ def read_all(connection):
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.create_server(('127.0.0.1', 0)) as free:
-        return free.getsockname()[1]
+    """Return a TCP port that nobody uses, and that the system gives to no client: Linux takes those from 32768 on."""
+    for port in PORTS:
+        with suppress(OSError), socket.create_server(('', port)):
+            return port
+    raise AssertionError('no port is free')
