@@ -833,3 +833,13 @@ async def test_a_handler_that_only_sends_does_not_stop_others():
             await other_client.close()
         task.cancel()
         await client.close()
+
+
+async def test_a_handler_that_the_server_breaks_off():
+    app = make_busy_app([])
+    async with serving(app) as server:
+        client = await connect(server)
+        server.cancel()
+        assert await client.read(4) == render_frame(CLOSE, b'\x03\xe9')
+        await client.close()
+        await until(lambda: not server.connections)

@@ -758,6 +758,8 @@ class WebSocket:
         self.task = None
         status_code = response.status_code if isinstance(response, Response) else 101
         code = 1011 if status_code >= 500 else 1008 if status_code >= 400 else 1000
+        if response is None:  # the server has broken off the handler
+            code = 1001
         reason = ''
         if self.error:
             code, reason = self.error.args
