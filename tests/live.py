@@ -5,7 +5,13 @@ from helpers import changed
 from microdot import microdot as core
 from microdot.microdot import Server
 
-PORTS = iter(range(23400, 24400))
+
+def ports():
+    while True:
+        yield from range(23400, 24400)
+
+
+PORTS = ports()
 
 
 class serving:
