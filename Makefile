@@ -12,9 +12,10 @@ CORE := src/microdot/microdot.py
 CORE_COVERAGE := 95
 PROXIES := nginx caddy chromium chromedriver:chromium-driver node:nodejs npm
 NODE := tests/cpython/node
+ENGINES := tests/engines
 
 .PHONY: demo test test-cpython test-micropython pytest check ruff mypy docs footprint-check footprint bench proxies node \
-	clean
+	utemplate clean
 
 demo: $(VENV)/.done-package
 	@echo
@@ -23,17 +24,17 @@ demo: $(VENV)/.done-package
 
 test: test-cpython test-micropython
 
-test-cpython: $(VENV)/.done-test proxies node
+test-cpython: $(VENV)/.done-test proxies node utemplate
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --show-missing --include=$(CORE) --fail-under=$(CORE_COVERAGE)
 
-test-micropython: $(VENV)/.done-test
+test-micropython: $(VENV)/.done-test utemplate
 	$(BIN)/micropython -X heapsize=4M tests/run.py
 
 # The same tests without coverage, but for those that one version is enough for, for one more CPython:
 # make pytest VENV=.venv-3.12 PYTHON=python3.12
-pytest: $(VENV)/.done-test proxies node
+pytest: $(VENV)/.done-test proxies node utemplate
 	$(BIN)/python -m pytest -m "not once"
 
 check: ruff mypy docs footprint-check
@@ -44,7 +45,7 @@ ruff: $(VENV)/.done-dev
 mypy: $(VENV)/.done-dev
 	$(BIN)/mypy
 
-docs: $(VENV)/.done-dev
+docs: $(VENV)/.done-dev utemplate
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "built docs/_build/html/index.html"
 
@@ -76,9 +77,20 @@ $(NODE)/node_modules/.done: $(NODE)/package.json $(NODE)/package-lock.json | pro
 	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.done || \
 		echo "Tests will fail without the packages of $(NODE). Try again: make node"
 
+# The template engine that pip cannot install: its archive has nothing to build. pip fails, but has found the archive,
+# checked its hash and unpacked it. Where that does not work, the tests of microdot.utemplate fail.
+utemplate: $(ENGINES)/utemplate/.done
+
+$(ENGINES)/utemplate/.done: $(ENGINES)/requirements.txt | $(VENV)/.done-venv
+	@rm -rf build/utemplate $(ENGINES)/utemplate && mkdir -p build/utemplate
+	@TMPDIR=$(abspath build/utemplate) $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-clean \
+		--no-deps --no-binary :all: --dest build/utemplate -r $< >build/utemplate/log 2>&1; \
+	cp -r build/utemplate/pip-*/utemplate_*/utemplate $(ENGINES)/ && touch $@ || \
+		{ cat build/utemplate/log; echo "Tests will fail without utemplate. Try again: make utemplate"; }
+
 clean:
 	rm -rf bench/.venv bench/.venv-upstream bench/build .venv .venv-* docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \
-		$(NODE)/node_modules
+		$(NODE)/node_modules $(ENGINES)/utemplate build/utemplate
 
 $(VENV)/.done-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -9,7 +9,7 @@ from environment import PYTHON, UPSTREAM_PYTHON
 class Peer:
     """``kind`` is 'ours', 'python' (a Python framework), 'compiled' (a server in another language) or 'floor'.
 
-    For WebSocket it is 'named' for those that the goal names.
+    For WebSocket it is 'named' for those that the goal names; a 'parser' is no server.
 
     """
 
@@ -26,9 +26,9 @@ def ours(name: str, loop: str, *options: str) -> Peer:
     return Peer(name, 'ours', ('servers/microdot_app.py', '--port', '{port}', '--loop', loop, *options))
 
 
-def uvicorn(name: str, module: str, loop: str) -> Peer:
+def uvicorn(name: str, module: str, loop: str, app: str = 'app') -> Peer:
     return Peer(name, 'python', (
-        '-m', 'uvicorn', f'servers.{module}:app', '--host', '127.0.0.1', '--port', '{port}', '--loop', loop,
+        '-m', 'uvicorn', f'servers.{module}:{app}', '--host', '127.0.0.1', '--port', '{port}', '--loop', loop,
         '--http', 'httptools', '--ws', 'none', '--no-access-log', '--log-level', 'warning', '--backlog', '2048',
         '--timeout-keep-alive', '600'))
 
@@ -121,9 +121,28 @@ EVENTS = {
     ),
 }
 
+PARSERS = (
+    Peer('ours', 'ours', ()),
+    Peer('multipart', 'parser', ()),
+    Peer('python-multipart', 'parser', ()),
+)
+UPLOADS = {
+    'asyncio': (
+        microdot_script('ours', 'ours', 'microdot_uploads', PYTHON, '--loop', 'asyncio'),
+        uvicorn('Starlette', 'starlette_uploads', 'asyncio'),
+        uvicorn('Starlette, form()', 'starlette_uploads', 'asyncio', 'form_app'),
+        script('aiohttp', 'python', 'aiohttp_uploads', 'asyncio'),
+    ),
+    'uvloop': (
+        microdot_script('ours, uvloop', 'ours', 'microdot_uploads', PYTHON, '--loop', 'uvloop'),
+        uvicorn('Starlette, uvloop', 'starlette_uploads', 'uvloop'),
+        script('aiohttp, uvloop', 'python', 'aiohttp_uploads', 'uvloop'),
+    ),
+}
+
 
 def every() -> 'list[Peer]':
-    groups = *GROUPS.values(), ROUTING, IDLE, *ECHO.values(), *EVENTS.values()
+    groups = *GROUPS.values(), ROUTING, IDLE, *ECHO.values(), *EVENTS.values(), PARSERS, *UPLOADS.values()
     return [peer for group in groups for peer in group]
 
 

@@ -13,6 +13,7 @@ class Settings:
     idle_connections: int = 10_000
     busy_connections: int = 100
     file_megabytes: int = 100
+    upload_megabytes: int = 100
     slow_clients: int = 1000
     slow_hold: float = 12  # longer than header_timeout, so that slow senders are dropped and come back
     fresh_tries: int = 20
@@ -27,5 +28,6 @@ class Settings:
         return [peer for peer in peers if not self.peers or peer.name in self.peers]
 
 
-QUICK = {'rounds': 1, 'seconds': 1, 'idle_connections': 1000, 'file_megabytes': 10, 'slow_clients': 100, 'slow_hold': 2,
+QUICK = {'rounds': 1, 'seconds': 1, 'idle_connections': 1000, 'file_megabytes': 10,
+         'upload_megabytes': 10, 'slow_clients': 100, 'slow_hold': 2,
          'deaf_hold': 2}

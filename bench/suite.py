@@ -10,7 +10,7 @@ import report
 import results
 from measure import Failed
 from peers import names
-from scenarios import files, idle, requests, routing, slow, sse, websocket, workers
+from scenarios import files, idle, requests, routing, slow, sse, uploads, websocket, workers
 from settings import QUICK, Settings
 
 SCENARIOS = {
@@ -19,6 +19,7 @@ SCENARIOS = {
     'routing': routing.run,
     'idle': idle.run,
     'files': files.run,
+    'uploads': uploads.run,
     'workers': workers.run,
     'slow': slow.run,
     'websocket': websocket.run,

@@ -2,9 +2,10 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'src'))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / 'src'), str(ROOT / 'tests' / 'engines')]
 
-import microdot  # noqa: E402  (found through the line above)
+import microdot  # noqa: E402  (found through the lines above)
 
 project = 'Microdot'
 author = 'The Microdot developers'

@@ -4,11 +4,12 @@ import asyncio
 from helpers import changed
 from microdot import microdot as core
 from microdot.microdot import Server
+from ports import own_ports
 
 
 def ports():
     while True:
-        yield from range(23400, 24400)
+        yield from own_ports()
 
 
 PORTS = ports()

@@ -71,7 +71,7 @@ def run_file(path):
 
 
 def main(paths):
-    sys.path[:0] = [HERE, HERE + '/../src']
+    sys.path[:0] = [HERE, HERE + '/../src', HERE + '/engines']
     paths = paths or sorted(name for name in os.listdir(HERE) if name.startswith('test_') and name.endswith('.py'))
     passed = failed = 0
     for path in paths:

@@ -7,6 +7,7 @@ import asyncio
 import sys
 
 from helpers import logged_errors
+from ports import own_ports
 
 ON_MICROPYTHON = sys.implementation.name == 'micropython'
 # RFC 9110 section 5.6.2
@@ -366,7 +367,7 @@ class serving:
                   ``OSError`` if the port is in use.
 
     """
-    ports = iter(range(24500, 25500))
+    ports = iter(own_ports())
 
     def __init__(self, serve: 'object', app: 'object'):
         self.serve = serve

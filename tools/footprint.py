@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'src' / 'microdot'
-CPYTHON_ONLY = {'deflate.py', 'forwarded.py', 'mask.py', 'server.py', 'sockets.py', 'workers.py'}
+CPYTHON_ONLY = {'deflate.py', 'forwarded.py', 'jinja.py', 'mask.py', 'server.py', 'sockets.py', 'workers.py'}
 LEDGER = ROOT / 'FOOTPRINT.md'
 BIN = Path(sys.executable).parent  # of the virtual environment, where its commands are
 PEER = 'microdot==2.7.0'

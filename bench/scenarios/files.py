@@ -58,24 +58,32 @@ def measure_all(path: pathlib.Path, settings: Settings) -> dict:
         with ExitStack() as stack:
             servers = [stack.enter_context(Server(peer, BENCH_FILE=str(path))) for peer in peers]
             for server in servers:
-                check(server, path)
+                for url in paths(server.peer).values():
+                    check(server, url, path)
             for connections in CONNECTIONS:
                 for server in servers:
-                    download(server, connections, settings.warm_up)
-                    samples.add(server.peer.name, str(connections), download(server, connections, settings.seconds))
+                    for how, path in paths(server.peer).items():
+                        download(server, path, connections, settings.warm_up)
+                        samples.add(server.peer.name, f'{connections}{how}',
+                                    download(server, path, connections, settings.seconds))
     return samples.data
 
 
-def check(server: Server, path: pathlib.Path) -> None:
-    status, _, body = server.fetch('/file')
+def paths(peer: Peer) -> 'dict[str, str]':
+    """Map what is added to the name of the case to the path."""
+    return {'': '/file', ', Static': '/static/file'} if peer.kind == 'ours' else {'': '/file'}
+
+
+def check(server: Server, url: str, path: pathlib.Path) -> None:
+    status, _, body = server.fetch(url)
     if status != 200 or hashlib.sha256(body).digest() != hashlib.sha256(path.read_bytes()).digest():
-        server.fail(f'answers /file with {status} and {len(body):,} bytes, which are not those of the file')
+        server.fail(f'answers {url} with {status} and {len(body):,} bytes, which are not those of the file')
 
 
-def download(server: Server, connections: int, seconds: float) -> 'dict[str, float]':
+def download(server: Server, path: str, connections: int, seconds: float) -> 'dict[str, float]':
     before = server.rss()
     cpu = server.cpu_seconds()
-    with Client('download', server.port, '/file', connections, seconds) as client:
+    with Client('download', server.port, path, connections, seconds) as client:
         result = client.read()
         cpu = server.cpu_seconds() - cpu
         after = server.rss()

@@ -8,6 +8,11 @@ import os
 
 from microdot import Microdot, Request, Response
 
+try:
+    from microdot.files import Static
+except ImportError:  # upstream has none
+    Static = None
+
 app = Microdot()
 MEGABYTE = b'x' * 1024 * 1024
 PART = b'x' * 16 * 1024
@@ -82,6 +87,8 @@ def main():
         setattr(app, name, int(number))
     given = {name: value for name in ('loop', 'workers') if (value := getattr(options, name)) is not None}
     Request.max_content_length = 1024 * 1024
+    if Static and 'BENCH_FILE' in os.environ:
+        Static(app, directory=os.path.dirname(os.environ['BENCH_FILE']))
     app.run(host='127.0.0.1', port=options.port, **given)
 
 

@@ -1,16 +1,23 @@
 """What several extensions need."""
 import asyncio
 
-from microdot.microdot import ON_MICROPYTHON
+from microdot.microdot import ON_MICROPYTHON, tokens
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
     from typing import Any
 
+    from microdot.microdot import Response
+
+inner_functions: 'dict[Any, Any]' = {}  # on MicroPython: what wrappers wrap
+
 if ON_MICROPYTHON:
     def wraps(wrapped: 'Any') -> 'Callable[[Any], Any]':
-        """Return a decorator that changes nothing: functions have no attributes here."""
-        return lambda wrapper: wrapper
+        """Return a decorator that remembers what it wraps: functions have no attributes here."""
+        def decorated(wrapper: 'Any') -> 'Any':
+            inner_functions[wrapper] = wrapped
+            return wrapper
+        return decorated
 
     class Signal(asyncio.Event):
         """Wakes the tasks that wait for it, and is not remembered for others."""
@@ -46,9 +53,26 @@ else:
                         waiter.set_result(None)
 
 
+def unwrap(f: 'Any') -> 'list[Any]':
+    """Return a function, and what it and its wrappers wrap, down to the one that was written by hand."""
+    found = []
+    while f:
+        found.append(f)
+        f = inner_functions.get(f) if ON_MICROPYTHON else getattr(f, '__wrapped__', None)
+    return found
+
+
 def current_task() -> 'Any':
     """Return the task that is running, ``None`` in a callback of the event loop."""
     try:
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+def add_vary(response: 'Response', name: str) -> None:
+    """Add a name to the response's ``Vary`` (RFC 9110 section 12.5.5), unless that has it or is ``*``."""
+    value = response.headers.get('Vary', [])
+    names = ', '.join(value) if isinstance(value, list) else value
+    if name.lower() not in tokens(names) and '*' not in tokens(names):
+        response.headers['Vary'] = names + ', ' + name if names else name

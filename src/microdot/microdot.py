@@ -790,7 +790,7 @@ class BodyStream(AsyncBytesIO):
                     self.left = 0
                     connection.data = self._decoder.data + connection.data
             except Disconnected as exc:
-                self.status = 408 if exc.args[0] == TIMED_OUT else 400
+                self.status = 408 if exc.args[:1] == (TIMED_OUT,) else 400
             except ProtocolError as exc:
                 self.status = exc.args[0]
         connection.deadline = None
@@ -1016,7 +1016,7 @@ class Response:
         'gif': 'image/gif',
         'html': 'text/html',
         'jpg': 'image/jpeg',
-        'js': 'application/javascript',
+        'js': 'text/javascript',
         'json': 'application/json',
         'png': 'image/png',
         'svg': 'image/svg+xml',
@@ -1034,6 +1034,8 @@ class Response:
     reason: 'str | None' = None
     _headers: 'NoCaseDict | None' = None
     _kind = ''  # the Content-Type of a body that was made into JSON
+    is_complete = False  # and checked
+    origin: 'Any' = None  # the body that a hook has replaced by another stream
     is_plain = False  # complete, and nobody has looked at the headers, so that they follow from status and body
 
     def __init__(self, body: 'Any' = b'', status_code: int = 200, headers: 'dict[str, Any] | None' = None,
@@ -1106,6 +1108,7 @@ class Response:
 
     def complete(self) -> None:
         """Fill in the headers that follow from the body and the defaults."""
+        self.is_complete = True
         self.is_plain = (self._headers is None and type(self.body) is bytes and self.reason is None
                          and (self.status_code == 200 or not self.is_bodyless()))
         if self.is_plain:
@@ -1139,7 +1142,8 @@ class Response:
         """Write the response; ``extra`` are header lines of the connection. Closes the body in any case."""
         body = self.body
         try:
-            self.complete()
+            if not self.is_complete:  # PERF: bench, files: the server has done it
+                self.complete()
             is_bodyless = is_head or self.is_bodyless()
             is_chunked = version == '1.1' and not isinstance(body, bytes) and 'Content-Length' not in self.headers
             if is_chunked and not self.is_bodyless():
@@ -1152,11 +1156,8 @@ class Response:
             else:
                 await self.send_stream(stream, head, is_chunked)
         finally:
-            close = getattr(body, 'aclose', None) or getattr(body, 'close', None)
-            if close:
-                result = close()
-                if hasattr(result, '__await__') or iscoroutine(result):
-                    await result
+            await close_body(body)
+            await close_body(self.origin)
 
     async def send_stream(self, stream: 'Any', head: bytes, is_chunked: bool) -> None:
         left = self.headers.get('Content-Length')
@@ -1177,7 +1178,7 @@ class Response:
                 left -= len(data)
                 if left < 0:
                     break
-            await stream.awrite(head + data)
+            await stream.awrite(head + data if head else data)
             head = b''
             await asyncio.sleep(0)  # a body that never waits, to a client that is fast, must not stop all others
         if is_chunked:
@@ -1212,8 +1213,13 @@ class Response:
         A missing file or a directory is a 404.
 
         """
+        open_body: 'Any' = None
+        try:
+            from microdot.files import File as open_body  # conditions and ranges, and more types
+        except ImportError:
+            pass
         if not content_type:
-            name = filename[:-3] if compressed and filename[-3:] == '.gz' else filename
+            name = filename[:-3] if compressed and not file_extension and filename[-3:] == '.gz' else filename
             content_type = cls.types_map.get(name.split('.')[-1].lower(), 'application/octet-stream')
         headers = {'Content-Type': content_type}
         max_age = cls.default_send_file_max_age if max_age is None else max_age
@@ -1222,15 +1228,25 @@ class Response:
         if compressed:
             headers['Content-Encoding'] = compressed if isinstance(compressed, str) else 'gzip'
         if not stream:
+            path = filename + file_extension
             try:
-                stat = os.stat(filename + file_extension)
+                stat = os.stat(path)
                 if stat[0] & 0xF000 != 0x8000:  # not a regular file; opening a FIFO would block
                     raise OSError
-                stream = open(filename + file_extension, 'rb')
+                stream = open_body(path, stat, headers, status_code == 200) if open_body else open(path, 'rb')
             except (OSError, ValueError):
                 raise ProtocolError(404) from None
             headers['Content-Length'] = str(stat[6])
         return cls(stream, status_code, headers)
+
+
+async def close_body(body: 'Any') -> None:
+    """Close what was, or was to be, sent."""
+    close = getattr(body, 'aclose', None) or getattr(body, 'close', None)
+    if close:
+        result = close()
+        if hasattr(result, '__await__') or iscoroutine(result):
+            await result
 
 
 def with_charset(kind: str) -> str:
@@ -1628,12 +1644,12 @@ class Microdot:
             value = await call(request, **args)
         is_handled = value is Response.already_handled
         response = Response() if is_handled else make_response(value)
-        for app in apps:
-            if app.after_request_handlers:
-                response = await run_hooks(app.after_request_handlers, request, response)
-        if request.after_request_handlers:
-            response = await run_hooks(request.after_request_handlers, request, response)
-        response.complete()
+        if (type(response.body) is bytes and not local_apps and not self.after_request_handlers
+                and not request.after_request_handlers):
+            response.complete()  # PERF: bench, plain text
+        else:
+            hooks = [app.after_request_handlers for app in apps]
+            response = await finish(hooks + [request.after_request_handlers], request, response)
         return Response.already_handled if is_handled else response
 
     async def handle_error(self, request: 'Request | None', exc: Exception) -> Response:
@@ -1670,10 +1686,8 @@ class Microdot:
         return default_response(exc)
 
     async def finish_error(self, request: 'Request | None', response: Response) -> Response:
-        for app in (request.local_apps if request else ()) + (self,):
-            response = await run_hooks(app.after_error_request_handlers, request, response)
-        response.complete()
-        return response
+        apps = (request.local_apps if request else ()) + (self,)
+        return await finish([app.after_error_request_handlers for app in apps], request, response)
 
     async def handle_request(self, reader: 'Any', writer: 'Any') -> None:
         """Serve the requests of one connection, given as a pair of asyncio streams."""
@@ -1726,8 +1740,7 @@ class Microdot:
             asyncio.run(self.start_server(host, port, debug, ssl, **options))
         except KeyboardInterrupt:
             for server in self.servers if ON_MICROPYTHON else ():  # where the event loop can go on
-                server.close()
-                asyncio.run(server.wait_closed())
+                asyncio.run(server.stop())
 
     def shutdown(self) -> None:
         """Stop the server: requests in flight are completed, idle connections closed. Any thread may call this."""
@@ -1738,12 +1751,30 @@ class Microdot:
                 server.loop.call_soon_threadsafe(server.close)
 
 
-async def run_hooks(hooks: 'list[Any] | tuple[Any, ...]', request: 'Request | None', response: Response) -> Response:
-    """Run after-request hooks; what they return replaces the response."""
-    for hook in hooks:
-        value = await hook(request, response)
-        if value is not None:
-            response = make_response(value)
+async def finish(hooks: 'list[Any]', request: 'Request | None', response: Response) -> Response:
+    """Run hooks, given as lists of them, and complete the response; what they return replaces it.
+
+    A body that will not be sent is closed.
+
+    """
+    body = response.body
+    try:
+        for some in hooks:
+            for hook in some:
+                value = await hook(request, response)
+                if value is not None:
+                    response = make_response(value)
+        if request and hasattr(response.body, 'prepare'):
+            await response.body.prepare(request, response)
+        response.complete()
+    except BaseException:
+        await close_body(body)
+        raise
+    if response.body is not body:
+        if isinstance(response.body, bytes):
+            await close_body(body)
+        else:
+            response.origin = body  # which the other one may read from
     return response
 
 
@@ -1839,7 +1870,7 @@ class Connection(AsyncBytesIO):
             try:
                 data = await self._wait(self.reader.read(self.read_size))
             except Disconnected as exc:
-                if exc.args[0] != TIMED_OUT:
+                if exc.args[:1] != (TIMED_OUT,):
                     raise
                 if had:
                     raise ProtocolError(408) from None
@@ -2107,6 +2138,11 @@ class Server:
     async def wait_closed(self) -> None:
         """Wait until all connections are closed."""
         await self._closed.wait()
+
+    async def stop(self) -> None:
+        """Do both. In a task of its own: MicroPython takes the task that Ctrl-C interrupted for the one that runs."""
+        self.close()
+        await self.wait_closed()
 
     def add(self, connection: Connection) -> bool:
         """Take in a connection; ``False`` if there is no room for it."""

@@ -216,8 +216,9 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         if not self.is_serving:
             self.serve_next()
         elif self.read_waiter:
-            wake(self.read_waiter)
-            return
+            if not self.read_waiter.done():  # uvloop calls us many times in a row, while nobody can read
+                wake(self.read_waiter)
+                return
         elif self.watcher:
             self.watcher.notice()
         if len(self.data) > self.read_size and not self.is_reading_paused and not self.is_closing:
@@ -440,8 +441,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
 
     async def awrite(self, data: 'bytes | memoryview') -> None:
         """Send all of ``data``; ``Disconnected`` if the client is gone or does not read."""
-        if self.is_lost or self.transport.is_closing():  # the latter after a failed write, before we are told
-            raise Disconnected()
+        self._check_open()
         if len(data) > WRITE_SIZE + MAX_REST:
             view = memoryview(data)
             for start in range(0, len(data), WRITE_SIZE):
@@ -451,6 +451,10 @@ class ProtocolConnection(Connection, asyncio.Protocol):
             self.transport.write(data)
             if self.is_writing_paused:
                 await self._drain()
+
+    def _check_open(self) -> None:
+        if self.is_lost or self.transport.is_closing():  # the latter after a failed write, before we are told
+            raise Disconnected()
 
     async def _drain(self) -> None:
         """Wait until the client has read most of what was written."""
@@ -472,13 +476,19 @@ class ProtocolConnection(Connection, asyncio.Protocol):
         ``loop.sendfile()`` would not do: uvloop has none, and asyncio's cannot be given a time limit.
 
         """
-        if self.is_tls or count < SENDFILE_MIN or not hasattr(os, 'sendfile') or not is_regular(file):
+        if self.is_tls or count < SENDFILE_MIN or not hasattr(os, 'sendfile'):
             return False
+        if hasattr(file, 'open'):  # microdot.files.File
+            file = file.open()
+        if not is_regular(file):
+            return False
+        self._check_open()
         offset = file.tell()
         self.transport.set_write_buffer_limits(0)
         if self.transport.get_write_buffer_size():  # of earlier responses
             await self._drain()
         self.transport.set_write_buffer_limits()
+        self._check_open()
         with socket.socket(fileno=os.dup(self.get_extra_info('socket').fileno())) as sock:
             while head:
                 head = head[await self._attempt(sock, sock.send, head, getattr(socket, 'MSG_MORE', 0)):]

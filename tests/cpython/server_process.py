@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 
+from ports import own_ports
+
 HERE = Path(__file__).parent
-PORTS = iter(random.Random(os.getpid()).sample(range(24400, 32000), 7600))
+PORTS = cycle(random.Random(os.getpid()).sample(own_ports(), 2000))
 INTERPRETERS = {
     'cpython': [sys.executable],
     'micropython': [str(Path(sys.executable).parent / 'micropython'), '-X', 'heapsize=1M'],
@@ -74,7 +77,7 @@ def read_all(connection):
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody uses, and that the system gives to no client: Linux takes those from 32768 on."""
+    """Return a TCP port that nobody uses."""
     for port in PORTS:
         with suppress(OSError), socket.create_server(('', port)):
             return port

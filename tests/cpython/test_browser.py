@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,114 @@ def test_counter_after_an_error(start, driver, open_tab):
     example.program.write_text(source)
     example.start()
     tab.wait_for_state('connected')
+
+
+def choose_files(tab, folder, contents):
+    """Put files into the field for files, as a user does in the dialogue."""
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    tab.find('files').send_keys('\n'.join(str(folder / name) for name in contents))
+
+
+@pytest.fixture
+def slow_network(driver):
+    """Let Chromium send a megabyte per second."""
+    driver.set_network_conditions(latency=0, download_throughput=-1, upload_throughput=1_000_000)
+    yield
+    driver.delete_network_conditions()
+
+
+def watch_progress(driver):
+    driver.execute_script('''
+        const progress = document.getElementById('progress');
+        window.seen = [];
+        new MutationObserver(() => seen.push(progress.value)).observe(progress, {attributes: true})''')
+
+
+def list_texts(driver):
+    return [item.text for item in driver.find_elements(By.CSS_SELECTOR, '#list li')]
+
+
+@each_interpreter
+def test_uploads(start, driver, open_tab, tmp_path, slow_network, interpreter):
+    example = start('uploads/formdata.py', interpreter)
+    tab = open_tab(example.url)
+    contents = {'a <i>"photo" & more.bin': os.urandom(1_000_000), '\u00e4\u4e16 100%.html': b'<script>--\r\n' * 200}
+    choose_files(tab, tmp_path / 'chosen', contents)
+    tab.find('note').send_keys('<b>Ada\'s</b> "note" & \u00e4\u4e16')
+    watch_progress(driver)
+    tab.find('send').click()
+    assert tab.find('cancel').is_enabled() and not tab.find('send').is_enabled()
+    tab.wait_for('state', 'The server has saved a <i>"photo" & more.bin, \u00e4\u4e16 100%.html.')
+    seen = driver.execute_script('return seen')
+    assert seen == sorted(seen) and seen[-1] == 100 and any(0 < value < 90 for value in seen), seen
+    assert tab.find('send').is_enabled() and not tab.find('cancel').is_enabled()
+    tab.wait_for('list', '100%')
+    note = ' <b>Ada\'s</b> "note" & \u00e4\u4e16'
+    assert list_texts(driver) == ['a <i>"photo" & more.bin 977 KB' + note, '\u00e4\u4e16 100%.html 3 KB' + note]
+    for link in driver.find_elements(By.CSS_SELECTOR, '#list a'):
+        with urllib.request.urlopen(link.get_attribute('href')) as response:
+            assert response.read() == contents[link.text]
+    driver.refresh()
+    tab.wait_for('list', '100%')
+    check_console(driver)
+    example.stop()
+
+
+@each_interpreter
+def test_uploads_cancelled_or_refused(start, driver, open_tab, tmp_path, slow_network, interpreter):
+    example = start('uploads/formdata.py', interpreter)
+    tab = open_tab(example.url)
+    choose_files(tab, tmp_path / 'chosen', {'large.bin': bytes(21 * 1024 * 1024)})
+    tab.find('send').click()
+    assert tab.text('state') == '21,504 KB are more than the server takes, 20,480 KB.'
+    driver.execute_script('document.getElementById("form").reset()')
+    choose_files(tab, tmp_path / 'others', {'photo.bin': bytes(3_000_000)})
+    tab.find('send').click()
+    folder = tmp_path / 'uploads'
+    poll(lambda: list(folder.iterdir()))
+    tab.find('cancel').click()
+    tab.wait_for('state', 'The upload was cancelled.')
+    poll(lambda: not list(folder.iterdir()))
+    driver.execute_script('document.getElementById("form").reset()')
+    choose_files(tab, tmp_path / 'small', {'small.bin': bytes(1000)})
+    driver.execute_script('document.getElementById("note").removeAttribute("maxlength")')
+    driver.execute_script('document.getElementById("note").value = "x".repeat(5000)')
+    tab.find('send').click()
+    tab.wait_for('state', 'The server has refused it: A field of the form is too long')
+    example.wait_for('GET /uploads', 3)  # the list, after each failure too
+    assert not list_texts(driver) and not list(folder.iterdir())
+    example.stop()
+
+
+def grab_image(driver):
+    """Return what the image on the page looks like now."""
+    return driver.execute_script('''
+        const canvas = document.createElement('canvas');
+        [canvas.width, canvas.height] = [160, 120];
+        canvas.getContext('2d').drawImage(document.getElementById('video'), 0, 0);
+        return canvas.toDataURL()''')
+
+
+def wait_for_images(driver, count):
+    images = set()
+    poll(lambda: len(images) >= count or images.add(grab_image(driver)))
+
+
+@each_interpreter
+def test_video(start, driver, open_tab, interpreter):
+    example = start('streaming/video.py', interpreter)
+    tab = open_tab(example.url)
+    wait_for_images(driver, 5)
+    tab.find('stop').click()
+    example.wait_for('a page has left', seconds=5)
+    tab.find('stop').click()
+    wait_for_images(driver, 5)
+    driver.get('about:blank')
+    example.wait_for('a page has left', 2, seconds=5)
+    driver.back()
+    wait_for_images(driver, 5)
+    tab.close()
+    example.wait_for('a page has left', 3, seconds=5)
+    example.stop()

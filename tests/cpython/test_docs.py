@@ -11,6 +11,7 @@ A block in another language may say why it is not run, with ``% not executed: <r
 import asyncio
 import gc
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ import trustme
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / 'docs'
+FOLDERS = [str(ROOT / 'src'), str(ROOT / 'tests' / 'engines')]  # that pages import from
 TIME_LIMIT = 60  # seconds, for each page
 
 OPENING = re.compile(r'^(?P<indent>\s*)(?P<fence>`{3,}|~{3,})\s*(?P<info>[^`]*)$')
@@ -115,7 +117,8 @@ def test_snippets_run(page: Path, tmp_path: Path) -> None:
     certificate.cert_chain_pems[0].write_to_path(folder / 'cert.pem')
     certificate.private_key_pem.write_to_path(folder / 'key.pem')
     result = subprocess.run([sys.executable, '-W', 'error', __file__, str(page)], cwd=folder, timeout=TIME_LIMIT,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            env={**os.environ, 'PYTHONPATH': os.pathsep.join(FOLDERS)})
     assert result.returncode == 0, result.stdout
 
 

@@ -1,21 +1,25 @@
 """The examples as their readers start them, but on a port that is free."""
+import gzip
+import http.client
 import json
+import os
+import shutil
 import signal
+import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
-from server_process import free_port
+from server_process import INTERPRETERS, free_port
 
 EXAMPLES = Path(__file__).parent.parent.parent / 'examples'
 
 
 class Example:
-    def __init__(self, path, folder, *arguments):
+    def __init__(self, path, folder, *arguments, interpreter='cpython'):
         self.port = free_port()
         source = (EXAMPLES / path).read_text()
         assert '__main__' in source
@@ -25,8 +29,11 @@ class Example:
             source = source.replace('app.run(', f'app.run(port={self.port}, ')
         copy = folder / 'example.py'
         copy.write_text(source)
-        self.process = subprocess.Popen([sys.executable, str(copy), *arguments], stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True)
+        folders = [str(EXAMPLES.parent / 'src'), str(EXAMPLES.parent / 'tests' / 'engines')]
+        self.process = subprocess.Popen([*INTERPRETERS[interpreter], str(copy), *arguments], stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True,
+                                        env={**os.environ, 'PYTHONPATH': os.pathsep.join(folders),
+                                             'MICROPYPATH': ':'.join([*folders, '.frozen'])})
 
     def get(self, path, headers=None):
         request = urllib.request.Request(f'http://127.0.0.1:{self.port}{path}', headers=headers or {})
@@ -41,6 +48,21 @@ class Example:
                 assert time.monotonic() < end, 'it does not listen'
                 time.sleep(0.05)
 
+    def is_listening(self):
+        assert self.process.poll() is None, self.process.communicate()
+        with socket.socket() as probe:
+            return probe.connect_ex(('127.0.0.1', self.port)) == 0
+
+    def exchange(self, method, path, body=None, headers=None):
+        """One request; the path is sent as it is. Returns status, headers and body."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=20)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+        finally:
+            connection.close()
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         output, _ = self.process.communicate(timeout=20)
@@ -51,8 +73,8 @@ class Example:
 def start(tmp_path):
     examples = []
 
-    def start_example(*args):
-        examples.append(Example(args[0], tmp_path, *args[1:]))
+    def start_example(*args, **kwargs):
+        examples.append(Example(args[0], tmp_path, *args[1:], **kwargs))
         return examples[0]
 
     yield start_example
@@ -76,3 +98,180 @@ def test_server(start, workers):
     status, output = example.stop()
     assert status == 0
     assert '203.0.113.7 "GET / HTTP/1.1" 200' in output and output.count('stopped') == 1
+
+
+each_interpreter = pytest.mark.parametrize('interpreter', ['cpython', 'micropython'])
+
+
+@each_interpreter
+def test_simple_upload(start, tmp_path, interpreter):
+    example = start('uploads/simple.py', interpreter=interpreter)
+    assert example.get('/files/') == '[]'
+    content = os.urandom(300_000)
+    for expected in 201, 200:
+        status, headers, _ = example.exchange('PUT', '/files/photo.jpg', content)
+        assert (status, headers['Location']) == (expected, '/files/photo.jpg')
+    status, headers, body = example.exchange('GET', '/files/photo.jpg')
+    assert (status, body) == (200, content)
+    assert headers['Content-Disposition'] == 'attachment' and headers['X-Content-Type-Options'] == 'nosniff'
+    assert example.exchange('PUT', '/files/empty')[0] == 201
+    assert json.loads(example.get('/files/')) == ['empty', 'photo.jpg']
+    assert {path.name for path in (tmp_path / 'files').iterdir()} == {'empty', 'photo.jpg'}
+
+
+@each_interpreter
+def test_simple_upload_refuses(start, tmp_path, interpreter):
+    example = start('uploads/simple.py', interpreter=interpreter)
+    example.get('/files/')
+    for name in '..', '..%2Fa', '%2E%2E%5Ca', '.hidden', 'a%00', 'a%20b', 'a:b', 'a' * 61, 'caf%C3%A9', 'a.':
+        for method, body in ('PUT', b'x'), ('GET', None):
+            assert example.exchange(method, '/files/' + name, body)[0] in (400, 404), name
+    assert example.exchange('PUT', '/files/large', b'x' * (10 * 1024 * 1024 + 1))[0] == 413
+    assert {path.name for path in tmp_path.rglob('*')} == {'example.py', 'files'}
+    for number in range(20):
+        assert example.exchange('PUT', '/files/%d' % number, b'x')[0] == 201
+    assert example.exchange('PUT', '/files/20', b'x')[0] == 507
+    assert example.exchange('PUT', '/files/19', b'y')[0] == 200
+
+
+@each_interpreter
+def test_simple_upload_that_breaks_off(start, tmp_path, interpreter):
+    """The old file stays, and nothing of the new one does."""
+    example = start('uploads/simple.py', interpreter=interpreter)
+    example.get('/files/')
+    assert example.exchange('PUT', '/files/data', b'old')[0] == 201
+    folder = tmp_path / 'files'
+    with socket.create_connection(('127.0.0.1', example.port), timeout=10) as connection:
+        connection.sendall(b'PUT /files/data HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n' + bytes(100_000))
+        wait_until(lambda: len(list(folder.iterdir())) == 2)
+    wait_until(lambda: len(list(folder.iterdir())) == 1)
+    assert (folder / 'data').read_bytes() == b'old'
+
+
+def wait_until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def multipart(*parts, end=b'--b--\r\n'):
+    """Return a body, and its headers, from pairs of the parameters of a part and its content."""
+    body = b''.join(b'--b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n' % part for part in parts) + end
+    return body, {'Content-Type': 'multipart/form-data; boundary=b'}
+
+
+@each_interpreter
+def test_form_upload(start, tmp_path, interpreter):
+    example = start('uploads/formdata.py', interpreter=interpreter)
+    example.get('/uploads')
+    content = os.urandom(200_000)
+    status, _, body = example.exchange('POST', '/uploads', *multipart(
+        (b'name="note"', b'<b>two</b>'), (b'name="files"; filename="../../evil.html"', b'<script>'),
+        (b'name="files"; filename="a.bin"', content), (b'name="files"; filename=""', b''),
+        (b'name="files"; filename="A.bin"', b'')))
+    assert (status, json.loads(body)) == (201, {'saved': ['evil.html', 'a.bin', 'A-2.bin']})
+    assert json.loads(example.get('/uploads'))['files'] == [
+        {'name': 'A-2.bin', 'size': 0, 'note': '<b>two</b>'}, {'name': 'a.bin', 'size': 200_000, 'note': '<b>two</b>'},
+        {'name': 'evil.html', 'size': 8, 'note': '<b>two</b>'}]
+    status, headers, body = example.exchange('GET', '/uploads/a.bin')
+    assert (status, body) == (200, content)
+    assert headers['Content-Disposition'] == 'attachment' and headers['X-Content-Type-Options'] == 'nosniff'
+    for name in '..', '..%2Fexample.py', '%2E%2E%2Fexample.py', '.1', 'nothing':
+        assert example.exchange('GET', '/uploads/' + name)[0] == 404
+    assert {path.name for path in tmp_path.iterdir()} == {'example.py', 'uploads'}
+
+
+@each_interpreter
+def test_form_upload_refuses(start, tmp_path, interpreter):
+    example = start('uploads/formdata.py', interpreter=interpreter)
+    example.get('/uploads')
+    file = (b'name="files"; filename="%b"' % (b'..' + b'x' * 300), b'x' * 5000)
+    assert example.exchange('POST', '/uploads', *multipart((b'name="note"', b'x' * 5000)))[0] == 413
+    assert example.exchange('POST', '/uploads', *multipart(file, end=b''))[0] == 400
+    assert json.loads(example.get('/uploads'))['files'] == []
+    assert not list((tmp_path / 'uploads').iterdir())
+    status, _, body = example.exchange('POST', '/uploads', *multipart(file))
+    assert (status, json.loads(body)) == (201, {'saved': ['x' * 50]})
+    for _ in range(49):
+        assert example.exchange('POST', '/uploads', *multipart(file))[0] == 201
+    assert example.exchange('POST', '/uploads', *multipart(file))[0] == 507
+    assert len(json.loads(example.get('/uploads'))['files']) == 50
+
+
+@each_interpreter
+def test_video(start, interpreter):
+    """The images differ, and each is there as soon as it is drawn."""
+    example = start('streaming/video.py', interpreter=interpreter)
+    wait_until(example.is_listening)
+    connection = http.client.HTTPConnection('127.0.0.1', example.port, timeout=20)
+    connection.request('GET', '/video')
+    response = connection.getresponse()
+    assert response.headers['Content-Type'] == 'multipart/x-mixed-replace; boundary=frame'
+    images = set()
+    assert response.readline() == b'--frame\r\n'
+    for _ in range(5):
+        assert response.readline() == b'Content-Type: image/bmp\r\n'
+        size = int(response.readline().removeprefix(b'Content-Length: '))
+        assert response.readline() == b'\r\n'
+        image = response.read(size)
+        assert image[:2] == b'BM' and int.from_bytes(image[2:6], 'little') == size
+        assert response.readline() + response.readline() == b'\r\n--frame\r\n'
+        images.add(image)
+    connection.close()
+    assert len(images) == 5
+    for line in example.process.stdout:
+        if 'a page has left' in line:
+            break
+
+
+@pytest.mark.parametrize(('engine', 'interpreter'), [
+    ('jinja', 'cpython'), ('utemplate', 'cpython'), ('utemplate', 'micropython')])
+def test_templates(start, tmp_path, engine, interpreter):
+    shutil.copytree(EXAMPLES / 'templates' / engine / 'templates', tmp_path / 'templates')
+    before = sorted(os.listdir(tmp_path / 'templates'))
+    example = start(f'templates/{engine}/hello.py', interpreter=interpreter)
+    page = example.get('/')
+    assert page.startswith('<!DOCTYPE html>') and '</html>' in page and 'Hello,' not in page
+    form = {'Content-Type': 'application/x-www-form-urlencoded'}
+    status, headers, body = example.exchange('POST', '/', 'name=%3Cb%3E+%22J%C3%BCrgen%22', form)
+    assert (status, headers['Content-Type']) == (200, 'text/html; charset=UTF-8')
+    for quote in '&quot;', '&#34;':
+        body = body.replace(quote.encode(), b'"')
+    assert '<p id="greeting">Hello, &lt;b&gt; "Jürgen"!</p>'.encode() in body
+    assert 'value="&lt;b&gt; "Jürgen""'.encode() in body and b'<b>' not in body
+    status, headers, body = example.exchange('GET', '/temperatures?hours=5000')
+    assert headers['Transfer-Encoding'] == 'chunked'
+    assert body.count(b'<tr') == 5001 and b'<tr class="warm"><td>12</td><td>26.4</td></tr>' in body
+    assert b'<td>4999</td>' in body and body.rstrip().endswith(b'</html>')
+    assert example.exchange('GET', '/temperatures?hours=x')[0] == 400
+    assert example.exchange('GET', '/temperatures?hours=-1')[0] == 200
+    assert sorted(os.listdir(tmp_path / 'templates')) == before
+
+
+@each_interpreter
+def test_static(start, tmp_path, interpreter):
+    site = EXAMPLES / 'static' / 'site'
+    shutil.copytree(site, tmp_path / 'site')
+    example = start('static/static.py', interpreter=interpreter)
+    assert '<title>Greenhouse</title>' in example.get('/')
+    assert 'tomatoes' in example.get('/beds')  # by way of a redirect
+    assert json.loads(example.get('/api/temperature')) == {'celsius': 21.5}
+    for coding, name in ('identity', 'style.css'), ('gzip, deflate, br, zstd', 'style.css.gz'):
+        status, headers, body = example.exchange('GET', '/style.css', headers={'Accept-Encoding': coding})
+        assert (status, headers['Content-Type'], body) == (200, 'text/css', (site / name).read_bytes())
+        assert headers['Content-Encoding'] == ('gzip' if name.endswith('.gz') else None)
+        status, _, body = example.exchange('GET', '/style.css', headers={
+            'Accept-Encoding': coding, 'If-None-Match': headers['ETag']})
+        assert (status, body) == (304, b'')
+    assert example.exchange('GET', '/leaf.svg')[1]['Content-Type'] == 'image/svg+xml'
+    for path in '/missing', '/beds/missing', '/../example.py', '/%2e%2e/example.py', '/..%2fexample.py':
+        status, headers, body = example.exchange('GET', path)
+        assert (status, headers['Content-Type'], body) == (404, 'text/html', (site / '404.html').read_bytes()), path
+    example.stop()
+
+
+def test_static_is_compressed():
+    """Both versions of the style sheet are the same."""
+    site = EXAMPLES / 'static' / 'site'
+    assert gzip.decompress((site / 'style.css.gz').read_bytes()) == (site / 'style.css').read_bytes()

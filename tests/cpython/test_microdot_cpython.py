@@ -771,39 +771,41 @@ async def test_request_create_with_a_stream_reader():
 
 
 async def test_file_is_closed_when_it_was_sent(tmp_path):
-    responses = await responses_with_files(tmp_path, FakeWriter())
-    assert responses[0].body.closed
+    body = await send_a_file(tmp_path, FakeWriter())
+    assert body.closed
 
 
 async def test_file_is_closed_when_the_client_goes_away(tmp_path):
-    responses = await responses_with_files(tmp_path, FullWriter())
-    assert responses[0].body.closed
+    body = await send_a_file(tmp_path, FullWriter())
+    assert body.closed
 
 
-async def test_file_that_shrinks_while_it_is_sent_is_closed(tmp_path):
+async def test_file_that_shrinks_before_it_is_sent_is_closed(tmp_path):
     writer = FakeWriter()
-    responses = await responses_with_files(tmp_path, writer, size_before_it_is_sent=10)
-    assert responses[0].body.closed
+    body = await send_a_file(tmp_path, writer, size_before_it_is_sent=10)
+    assert body.closed
     assert writer.is_closed
+    assert b'\r\nContent-Length: 10\r\n' in writer.written
     assert writer.written.endswith(b'\r\n\r\n' + b'x' * 10)
 
 
-async def responses_with_files(tmp_path, writer, size_before_it_is_sent=None):
-    """Send a file to a connection, return the list of the response."""
+async def send_a_file(tmp_path, writer, size_before_it_is_sent=None):
+    """Send a file to a connection, return what the body of the response was."""
     path = tmp_path / 'file.txt'
     path.write_bytes(b'x' * 100000)
     app = Microdot()
-    responses = []
+    bodies = []
 
     @app.get('/')
     async def index(request):
-        responses.append(send_file(str(path)))
+        response = send_file(str(path))
+        bodies.append(response.body)
         if size_before_it_is_sent is not None:
             os.truncate(path, size_before_it_is_sent)
-        return responses[0]
+        return response
 
     await app.handle_request(AsyncBytesIO(GET), writer)
-    return responses
+    return bodies[0]
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='needs /proc')
@@ -811,7 +813,7 @@ async def test_no_file_descriptors_are_left(tmp_path):
     gc.collect()  # what earlier tests left
     before = len(os.listdir('/proc/self/fd'))
     for writer in (FakeWriter(), FullWriter(), FullWriter()):
-        await responses_with_files(tmp_path, writer)
+        await send_a_file(tmp_path, writer)
     assert len(os.listdir('/proc/self/fd')) == before
 
 

@@ -8,17 +8,18 @@ import logging
 import os
 import socket
 import ssl
+import struct
 import sys
 from types import SimpleNamespace
 
 import pytest
 import trustme
-from memory_transport import MemoryTransport
+from memory_transport import MemoryTransport, called_back
 
 from helpers import changed, logged_errors
 from live import Client, serving, start, until
 from microdot import Microdot, Request, Response, send_file
-from microdot.server import ParkingStarter, ProtocolConnection, ProtocolServer
+from microdot.server import ParkingStarter, ProtocolConnection, ProtocolServer, Starter
 
 SMALL = 8192  # bytes of a socket's buffer
 
@@ -531,7 +532,7 @@ async def test_a_client_that_does_not_read_a_file_is_dropped(large_file):
     assert not errors
 
 
-async def test_a_file_that_shrinks_cuts_the_response_off(large_file):
+async def test_a_file_that_shrinks_before_it_is_sent(large_file):
     app = Microdot()
 
     @app.get('/')
@@ -540,10 +541,20 @@ async def test_a_file_that_shrinks_cuts_the_response_off(large_file):
         os.truncate(large_file, 1_000_000)
         return response
 
+    async with serving(app) as server:
+        client = await Client.connect(server, get())
+        status, body = await client.read_response()
+        assert (status, len(body)) == (200, 1_000_000)
+        await client.close()
+
+
+async def test_a_file_that_shrinks_cuts_the_response_off(large_file):
     with logged_errors() as errors:
-        async with serving(app) as server:
-            client = await Client.connect(server, get())
-            assert len(await client.read()) < 1_001_000
+        async with serving(make_file_app(large_file, [])) as server:
+            client = await slow_client(server, get())
+            assert await client.read(1000)
+            os.truncate(large_file, 1000)
+            assert len(await client.read()) < 5_000_000
             await client.close()
             await until(lambda: not server.connections)
     assert [type(error) for error in errors] == [ValueError]
@@ -825,3 +836,94 @@ def test_connections_have_no_room_for_surprises():
     """What a connection overrides is what the core calls."""
     for name in ('_fill', 'awrite', 'aclose', 'end', 'cancel', 'end_output', 'get_extra_info'):
         assert name in vars(ProtocolConnection) and hasattr(ProtocolConnection.__mro__[1], name)
+
+
+async def test_a_burst_that_arrives_before_the_reader_has_its_turn_is_bounded():
+    """uvloop calls data_received() many times in a row."""
+    app = Microdot()
+    sizes = []
+
+    @app.post('/')
+    async def count(request):
+        while data := await request.stream.read(65536):
+            sizes.append(len(data))
+        return 'ok'
+
+    server = ProtocolServer(app)
+    server.loop = asyncio.get_running_loop()
+    server.starter = Starter(server.loop)
+    connection = ProtocolConnection(server)
+    transport = MemoryTransport(connection, ('127.0.0.1', 1))
+    held = []
+
+    def burst(data):
+        connection.data_received(data)
+        for _ in range(30):
+            if transport.reading.is_set():
+                connection.data_received(bytes(65536))
+                held.append(len(connection.data))
+
+    with changed(Request, max_content_length=1 << 24):
+        await called_back(connection.connection_made, transport)
+        await called_back(connection.data_received,
+                          b'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n' % (1 << 24))
+        await called_back(burst, b'x')
+        left = (1 << 24) - 1 - 65536 * len(held)
+        assert 0 < max(held) <= 4 * 65536
+        while left:
+            await transport.reading.wait()
+            await called_back(connection.data_received, bytes(min(left, 65536)))
+            left -= min(left, 65536)
+        await transport.lost.wait()
+    server.starter.close()
+    assert sum(sizes) == 1 << 24
+    assert transport.data.endswith(b'ok')
+
+
+def reset(client):
+    """Break a connection off, as a client does that is killed."""
+    sock = client.writer.get_extra_info('socket')
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    client.writer.transport.abort()
+
+
+@pytest.mark.parametrize('size', [100, 100_000], ids=['loaded', 'streamed'])
+async def test_a_client_that_resets_the_connection_within_a_body_is_no_news(size):
+    app = Microdot()
+    ended = asyncio.Event()
+
+    @app.post('/')
+    async def index(request):
+        try:
+            return await request.stream.read()
+        finally:
+            ended.set()
+
+    with logged_errors() as errors, changed(Request, max_content_length=1 << 20):
+        async with serving(app) as server:
+            client = await Client.connect(
+                server, b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\nhalf' % size)
+            await until(lambda: any(connection.is_serving for connection in server.connections))
+            reset(client)
+            await until(lambda: not server.connections)
+    assert ended.is_set() == (size == 100_000)
+    assert not errors
+
+
+async def test_a_client_that_resets_the_connection_before_a_file_is_sent_is_no_news(large_file):
+    app = Microdot()
+
+    @app.get('/')
+    async def index(request):
+        client, sock = clients[0], request.sock[0]
+        reset(client)
+        await until(lambda: sock.is_lost)
+        return send_file(str(large_file))
+
+    clients = []
+    with logged_errors() as errors:
+        async with serving(app) as server:
+            clients.append(await Client.connect(server))
+            await clients[0].send(get())
+            await until(lambda: not server.connections)
+    assert not errors
