@@ -336,7 +336,7 @@ class directory:
         with temporary_file('uploads') as path:
             self.path = path
         os.mkdir(self.path)
-        self.change = changed(FileUpload, temporary_directory=self.path)
+        self.change = changed(FileUpload, temporary_directory=self.path, max_memory_size=1024)
         self.change.__enter__()
         return self.path
 
@@ -632,7 +632,6 @@ async def copy_and_read(file, limit):
 
 async def test_copies_are_in_memory_up_to_a_size():
     """Without a directory for temporary files, what is larger cannot be copied."""
-    assert FileUpload.max_memory_size == 1024
     with changed(FileUpload, temporary_directory='/nowhere/at/all'):
         for size, limit, default, fits in ((1024, None, 1024, True), (1025, None, 1024, False), (10, None, 9, False),
                                            (2000, 2000, 1024, True), (2001, 2000, 1024, False), (1, 0, 1024, False),
@@ -685,6 +684,7 @@ def test_default_limits():
     assert FormDataIter.max_form_size == (16 * 1024 if ON_MICROPYTHON else 512 * 1024)
     assert FormDataIter.max_field_size == -1
     assert FileUpload.temporary_directory is None
+    assert FileUpload.max_memory_size == 1024
 
 
 async def test_limits_of_parts_and_files():

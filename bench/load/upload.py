@@ -1,7 +1,8 @@
 """Upload a form with one file again and again: upload.py PORT CASE MEGABYTES
 
-The body is sent in pieces of 64 KB over one kept-alive connection. The server has to answer with the size of the file.
-Prints a line of JSON when the body is made; then for each line of standard input, seconds, one with bytes and seconds.
+The body is sent in pieces of 64 KB, again and again over one kept-alive connection. The server has to answer with the
+size of the file. Prints a line of JSON when the body is made; then for each line of standard input, seconds,
+one with bytes and seconds.
 """
 import json
 import re
@@ -39,9 +40,8 @@ def main() -> None:
     head = (f'POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary={bodies.BOUNDARY}'
             f'\r\nContent-Length: {len(body)}\r\n\r\n').encode()
     print(json.dumps({'bytes': len(body)}), flush=True)
-    with socket.create_connection(('127.0.0.1', port), 60) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for line in sys.stdin:
+    for line in sys.stdin:
+        with socket.create_connection(('127.0.0.1', port), 60) as sock:
             count = 0
             begin, cpu = time.perf_counter(), time.process_time()
             while not count or time.perf_counter() - begin < float(line):

@@ -1220,7 +1220,9 @@ class Response:
             pass
         if not content_type:
             name = filename[:-3] if compressed and not file_extension and filename[-3:] == '.gz' else filename
-            content_type = cls.types_map.get(name.split('.')[-1].lower(), 'application/octet-stream')
+            extension = name.split('.')[-1].lower()
+            content_type = cls.types_map.get(extension) or open_body and open_body.find_type(extension)
+        content_type = content_type or 'application/octet-stream'
         headers = {'Content-Type': content_type}
         max_age = cls.default_send_file_max_age if max_age is None else max_age
         if max_age is not None:

@@ -1,4 +1,5 @@
 """The examples as their readers start them, but on a port that is free."""
+import base64
 import gzip
 import http.client
 import json
@@ -32,7 +33,8 @@ class Example:
         folders = [str(EXAMPLES.parent / 'src'), str(EXAMPLES.parent / 'tests' / 'engines')]
         self.process = subprocess.Popen([*INTERPRETERS[interpreter], str(copy), *arguments], stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True,
-                                        env={**os.environ, 'PYTHONPATH': os.pathsep.join(folders),
+                                        env={**os.environ, 'PYTHONUNBUFFERED': '1',
+                                             'PYTHONPATH': os.pathsep.join(folders),
                                              'MICROPYPATH': ':'.join([*folders, '.frozen'])})
 
     def get(self, path, headers=None):
@@ -63,6 +65,14 @@ class Example:
         finally:
             connection.close()
 
+    def read_secret(self):
+        """What the first start prints, such as a password. That it listens is waited for, too."""
+        for line in self.process.stdout:
+            if line.endswith(' (shown only now).\n'):
+                wait_until(self.is_listening)
+                return line.removesuffix(' (shown only now).\n').removesuffix('.').split()[-1]
+        raise AssertionError('there is none')
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         output, _ = self.process.communicate(timeout=20)
@@ -75,7 +85,7 @@ def start(tmp_path):
 
     def start_example(*args, **kwargs):
         examples.append(Example(args[0], tmp_path, *args[1:], **kwargs))
-        return examples[0]
+        return examples[-1]
 
     yield start_example
     for example in examples:
@@ -275,3 +285,171 @@ def test_static_is_compressed():
     """Both versions of the style sheet are the same."""
     site = EXAMPLES / 'static' / 'site'
     assert gzip.decompress((site / 'style.css.gz').read_bytes()) == (site / 'style.css').read_bytes()
+
+
+# Sessions, logins and authentication
+
+FORM = {'Content-Type': 'application/x-www-form-urlencoded'}
+ATTACK = {**FORM, 'Sec-Fetch-Site': 'cross-site', 'Origin': 'https://evil.example'}
+
+
+class Browser:
+    """A client with cookies, which does not follow redirects."""
+
+    def __init__(self, example, cookies=None):
+        self.example = example
+        self.cookies = cookies or {}
+
+    def request(self, method, path, body=None, headers=FORM):
+        cookies = '; '.join(f'{name}={value}' for name, value in self.cookies.items())
+        status, headers, body = self.example.exchange(method, path, body, {**headers, 'Cookie': cookies})
+        for line in headers.get_all('Set-Cookie', []):
+            assert line.endswith('; HttpOnly; SameSite=Lax') and '; Path=/; ' in line
+            name, _, value = line.partition(';')[0].partition('=')
+            self.cookies.pop(name, None)
+            if value:
+                self.cookies[name] = value
+        return status, headers['Location'] or body.decode()
+
+    def log_in(self, password, more='', path='/login'):
+        return self.request('POST', path, f'name=gardener&password={password}{more}')
+
+
+def are_private(folder, *names):
+    for name in names:
+        assert (folder / name).stat().st_mode & 0o077 == 0
+
+
+@each_interpreter
+def test_basic_auth(start, tmp_path, interpreter):
+    example = start('auth/basic_auth.py', interpreter=interpreter)
+    password = example.read_secret()
+    assert len(password) == 16 and password not in (tmp_path / 'users.json').read_text()
+    for name, given, expected in ('gardener', password, 200), ('gardener', password[:-1], 401), ('x', password, 401):
+        credentials = base64.b64encode(f'{name}:{given}'.encode()).decode()
+        status, headers, body = example.exchange('GET', '/', headers={'Authorization': f'basic {credentials}'})
+        assert status == expected and headers['Vary'] == 'Authorization'
+        assert (b'Hello, gardener!' in body) == (expected == 200)
+        assert (headers['WWW-Authenticate'] == 'Basic realm="Greenhouse", charset="UTF-8"') == (expected == 401)
+        body = example.exchange('GET', '/temperature', headers={'Authorization': f'basic {credentials}'})[2]
+        assert (b'valves' in body) == (expected == 200)
+    if interpreter == 'cpython':
+        are_private(tmp_path, 'users.json')
+    example.stop()
+    again = start('auth/basic_auth.py', interpreter=interpreter)
+    credentials = base64.b64encode(f'gardener:{password}'.encode()).decode()
+    assert 'gardener' in again.get('/', {'Authorization': f'Basic {credentials}'})
+    assert 'shown only now' not in again.stop()[1]
+
+
+@each_interpreter
+def test_token_auth(start, tmp_path, interpreter):
+    example = start('auth/token_auth.py', interpreter=interpreter)
+    token = example.read_secret()
+    assert len(token) == 32 and token not in (tmp_path / 'tokens.json').read_text()
+    for value in '', 'Bearer', 'Bearer ', f'Basic {token}', token, f'Bearer {token}0':
+        status, headers, body = example.exchange('PUT', '/litres/7', headers={'Authorization': value})
+        assert (status, headers['WWW-Authenticate']) == (401, 'Bearer'), value
+        assert json.loads(body) == {'error': 'A valid token is needed.'}
+    assert json.loads(example.get('/litres')) == {}
+    status, _, body = example.exchange('PUT', '/litres/7', headers={'Authorization': f'Bearer {token}'})
+    assert (status, json.loads(body)) == (200, {'pump': 7})
+    if interpreter == 'cpython':
+        are_private(tmp_path, 'tokens.json')
+
+
+@each_interpreter
+def test_sessions(start, tmp_path, interpreter):
+    example = start('sessions/sessions.py', interpreter=interpreter)
+    wait_until(example.is_listening)
+    ines, other = Browser(example), Browser(example)
+    for crop in 'leek', '%3Cscript%3E', '', '+':
+        assert ines.request('POST', '/plant', f'crop={crop}') == (303, '/')
+    page = ines.request('GET', '/')[1]
+    assert '2 of 12 beds' in page and '<li>leek</li><li>&lt;script></li>' in page and '<script' not in page
+    assert '0 of 12 beds' in other.request('GET', '/')[1]
+    assert ines.request('POST', '/harvest', '', ATTACK)[0] == 403
+    assert '2 of 12 beds' in ines.request('GET', '/')[1]
+    old = dict(ines.cookies)
+    assert ines.request('POST', '/harvest') == (303, '/') and not ines.cookies
+    for _ in range(15):  # the longest that a session can be
+        assert other.request('POST', '/plant', 'crop=a' + '%F0%9F%8D%85' * 50)[0] == 303
+    page = other.request('GET', '/')[1]
+    assert '12 of 12 beds' in page and page.count('\U0001f345' * 39 + '</li>') == 12
+    for _ in range(15):
+        assert ines.request('POST', '/plant', 'crop=a' + '%01' * 60 + 'b')[0] == 303
+    assert '12 of 12 beds' in ines.request('GET', '/')[1]
+    if interpreter == 'cpython':
+        are_private(tmp_path, 'secret.key')
+    example.stop()
+    again = start('sessions/sessions.py', interpreter=interpreter)
+    wait_until(again.is_listening)
+    assert '2 of 12 beds' in Browser(again, old).request('GET', '/')[1]  # the key is the same
+    again.stop()
+    (tmp_path / 'secret.key').write_bytes(b'')  # the power was cut
+    another = start('sessions/sessions.py', interpreter=interpreter)
+    wait_until(another.is_listening)
+    assert '0 of 12 beds' in Browser(another, old).request('GET', '/')[1]
+    assert len((tmp_path / 'secret.key').read_bytes()) == 32
+
+
+@each_interpreter
+def test_login(start, tmp_path, interpreter):
+    example = start('login/login.py', interpreter=interpreter)
+    password = example.read_secret()
+    assert password not in (tmp_path / 'users.json').read_text()
+    browser = Browser(example)
+    assert browser.request('GET', '/') == (302, '/login?next=/')
+    assert 'type="password"' in browser.request('GET', '/login?next=/')[1]
+    assert browser.log_in('wrong')[0] == 403 and not browser.cookies
+    for name in '', 'nobody', 'gardener%00', 'Gardener':
+        for given in '', password:
+            assert browser.request('POST', '/login', f'name={name}&password={given}')[0] == 403
+    assert browser.request('POST', '/login', '')[0] == 403
+    assert browser.request('POST', '/login', f'name=gardener&password={password}', ATTACK)[0] == 403
+    assert browser.log_in(password, path='/login?next=//evil.example/') == (302, '/')
+    assert 'Hello, gardener!' in browser.request('GET', '/')[1] and '_remember' not in browser.cookies
+    assert browser.request('GET', '/password')[0] == 200
+    assert browser.request('POST', '/logout', '', ATTACK)[0] == 403
+    assert browser.request('POST', '/logout') == (303, '/login')
+    assert browser.request('GET', '/') == (302, '/login?next=/')
+
+
+@each_interpreter
+def test_login_remembers(start, tmp_path, interpreter):
+    example = start('login/login.py', interpreter=interpreter)
+    password = example.read_secret()
+    browser, elsewhere = Browser(example), Browser(example)
+    assert browser.log_in(password, '&remember=on') == (302, '/')
+    assert elsewhere.log_in(password, '&remember=on') == (302, '/')
+    del browser.cookies['session']
+    assert 'Hello, gardener!' in browser.request('GET', '/')[1] and 'session' in browser.cookies
+    assert browser.request('GET', '/password') == (302, '/login?next=/password')  # remembered is not fresh
+    assert browser.request('POST', '/password', 'password=carrots+and+leek&again=carrots+and+leek')[0] == 302
+    assert browser.log_in(password, path='/login?next=/password') == (302, '/password')
+    assert browser.request('POST', '/password', 'password=short&again=short')[0] == 400
+    assert browser.request('POST', '/password', 'password=carrots+and+leek&again=x')[0] == 400
+    assert browser.request('POST', '/password', 'password=carrots+and+leek&again=carrots+and+leek') == (302, '/')
+    assert 'Hello, gardener!' in browser.request('GET', '/')[1]
+    assert elsewhere.request('GET', '/') == (302, '/login?next=/')  # all others are logged out
+    if interpreter == 'cpython':
+        are_private(tmp_path, 'secret.key', 'users.json')
+    example.stop()
+    again = start('login/login.py', interpreter=interpreter)
+    wait_until(again.is_listening)
+    assert 'Hello, gardener!' in Browser(again, browser.cookies).request('GET', '/')[1]
+    assert Browser(again).log_in(password)[0] == 403
+    assert Browser(again).log_in('carrots+and+leek') == (302, '/')
+    assert {path.name for path in tmp_path.iterdir()} == {'example.py', 'secret.key', 'users.json'}
+
+
+def test_login_with_a_hash_for_a_board(start, tmp_path):
+    """One that was made with fewer rounds is replaced when the password is known."""
+    weak = '$pbkdf2-sha256$2000$2kqUHB9gyizeQZgbtM9Y/g$uxE2Z8gBhWLa.fqk6gfmkWPv6GNkB/2eItNZ.3tivds'
+    (tmp_path / 'users.json').write_text(json.dumps({'gardener': [weak, 1]}))
+    example = start('login/login.py')
+    wait_until(example.is_listening)
+    assert Browser(example).log_in('y')[0] == 403 and weak in (tmp_path / 'users.json').read_text()
+    assert Browser(example).log_in('x') == (302, '/')
+    assert json.loads((tmp_path / 'users.json').read_text())['gardener'][0].startswith('$scrypt$')
+    assert Browser(example).log_in('x') == (302, '/')
