@@ -13,6 +13,8 @@ CORE_COVERAGE := 95
 PROXIES := nginx caddy chromium chromedriver:chromium-driver node:nodejs npm
 NODE := tests/cpython/node
 ENGINES := tests/engines
+# several processes; those that compare times come after the others, one at a time
+PARALLEL := -n auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: demo test test-cpython test-micropython pytest check ruff mypy docs footprint-check footprint bench proxies node \
 	utemplate clean
@@ -25,7 +27,8 @@ demo: $(VENV)/.done-package
 test: test-cpython test-micropython
 
 test-cpython: $(VENV)/.done-test proxies node utemplate
-	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report= -m "not alone"
+	$(BIN)/python -m pytest --cov --cov-append --cov-report= -m alone
 	$(BIN)/python -m coverage report
 	$(BIN)/python -m coverage report --show-missing --include=$(CORE) --fail-under=$(CORE_COVERAGE)
 
@@ -35,7 +38,8 @@ test-micropython: $(VENV)/.done-test utemplate
 # The same tests without coverage, but for those that one version is enough for, for one more CPython:
 # make pytest VENV=.venv-3.12 PYTHON=python3.12
 pytest: $(VENV)/.done-test proxies node utemplate
-	$(BIN)/python -m pytest -m "not once"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not once and not alone"
+	$(BIN)/python -m pytest -m "alone and not once"
 
 check: ruff mypy docs footprint-check
 

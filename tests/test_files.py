@@ -514,7 +514,7 @@ async def test_error_handlers_may_send_files():
         assert (response.status_code, response.body) == (206, b'12')
     with logged_errors() as errors:  # the file is gone
         assert (await ask(app, path='/anywhere')).status_code == 404
-    assert len(errors) == 1
+    assert not errors  # a client could fill the log otherwise, with ranges
 
 
 async def test_streams_have_no_validators():

@@ -32,8 +32,9 @@ def check(name):
 async def receive(stream, path):
     """Write what arrives to a file. One that breaks off is removed."""
     size = 0
+    file = open(path, 'wb')
     try:
-        with open(path, 'wb') as file:
+        with file:
             while True:
                 piece = await stream.read(PIECE)
                 if not piece:

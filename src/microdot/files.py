@@ -332,6 +332,8 @@ class File:
 
         """
         if self.file:  # the application has moved in it
+            if response.headers.get('Content-Length') == str(self.size):
+                response.headers['Content-Length'] = str(self.left)
             return
         is_head = request.method == 'HEAD'
         is_conditional = response.status_code == 200 and (is_head or request.method == 'GET')
@@ -509,11 +511,11 @@ class Static:
 
         """
         path = self.directory + '/' + name
+        if self.index and is_kind(path, 0x4000) and self.contains(path):
+            return None, ''
         for coding, extension in accepted + [('', '')]:  # rather than nothing (RFC 9110 section 12.5.3)
             if is_kind(path + extension, 0x8000) and self.contains(path + extension):
                 return coding, extension
-        if self.index and is_kind(path, 0x4000) and self.contains(path):
-            return None, ''
         for _, extension in SIBLINGS:
             if is_kind(path + extension, 0x8000) and self.contains(path + extension):
                 raise ProtocolError(406, {'Vary': 'Accept-Encoding'})

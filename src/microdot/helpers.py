@@ -7,7 +7,7 @@ if False:  # TYPE_CHECKING
     from collections.abc import Callable
     from typing import Any
 
-    from microdot.microdot import Response
+    from microdot.microdot import Request, Response
 
 inner_functions: 'dict[Any, Any]' = {}  # on MicroPython: what wrappers wrap
 
@@ -60,6 +60,25 @@ def unwrap(f: 'Any') -> 'list[Any]':
         found.append(f)
         f = inner_functions.get(f) if ON_MICROPYTHON else getattr(f, '__wrapped__', None)
     return found
+
+
+guards: 'dict[Any, Any]' = {}  # wrappers that decide whether a request gets to its handler, and how they are made
+
+
+def below_guards(f: 'Any', decorate: 'Callable[[Any], Any]') -> 'Any':
+    """Decorate a handler below the guards around it, such as authentication: they come before an upgrade."""
+    if f not in guards:
+        return decorate(f)
+    make_guard, inner = guards[f]
+    return make_guard(below_guards(inner, decorate))
+
+
+def add_vary_later(request: 'Request', name: str) -> None:
+    """Add a name to ``Vary`` of whatever response a request gets."""
+    async def hook(request: 'Request', response: 'Response') -> None:
+        add_vary(response, name)
+
+    request.response_hooks += (hook,)
 
 
 def current_task() -> 'Any':

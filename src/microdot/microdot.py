@@ -833,6 +833,7 @@ class Request:
     refusal: 'Exception | None' = None
     local_apps: 'tuple[Microdot, ...]' = ()
     after_request_handlers: 'tuple[Callable[..., Any], ...]' = ()
+    response_hooks: 'tuple[Callable[..., Any], ...]' = ()  # of extensions: for errors, too
     keeps_alive = False  # the client lets the connection stay open
     headers: NoCaseDict
     fields: NoCaseDict  # headers as they came; not to be changed
@@ -1035,7 +1036,7 @@ class Response:
     _headers: 'NoCaseDict | None' = None
     _kind = ''  # the Content-Type of a body that was made into JSON
     is_complete = False  # and checked
-    origin: 'Any' = None  # the body that a hook has replaced by another stream
+    origins: 'list[Any]' = []  # the bodies that hooks have replaced by other streams
     is_plain = False  # complete, and nobody has looked at the headers, so that they follow from status and body
 
     def __init__(self, body: 'Any' = b'', status_code: int = 200, headers: 'dict[str, Any] | None' = None,
@@ -1088,8 +1089,8 @@ class Response:
         if hasattr(expires, 'utctimetuple'):
             expires = http_date(expires.utctimetuple())
         text = '%s=%s' % (cookie, value)
-        if ';' in text or '=' in cookie:
-            raise ValueError('; in a cookie')
+        if ';' in text or not cookie or NOT_TOKEN.search(cookie):  # browsers read "=a=b" as a cookie named "a"
+            raise ValueError('; in a cookie, or its name is not a token')
         for name, attribute in (('Path', path), ('Domain', domain), ('Expires', expires), ('Max-Age', max_age),
                                 ('Secure', secure), ('HttpOnly', http_only), ('Partitioned', partitioned),
                                 ('SameSite', same_site)):
@@ -1156,8 +1157,7 @@ class Response:
             else:
                 await self.send_stream(stream, head, is_chunked)
         finally:
-            await close_body(body)
-            await close_body(self.origin)
+            await close_bodies([body] + self.origins)
 
     async def send_stream(self, stream: 'Any', head: bytes, is_chunked: bool) -> None:
         left = self.headers.get('Content-Length')
@@ -1242,13 +1242,18 @@ class Response:
         return cls(stream, status_code, headers)
 
 
-async def close_body(body: 'Any') -> None:
+async def close_bodies(bodies: 'list[Any]') -> None:
     """Close what was, or was to be, sent."""
-    close = getattr(body, 'aclose', None) or getattr(body, 'close', None)
-    if close:
-        result = close()
-        if hasattr(result, '__await__') or iscoroutine(result):
-            await result
+    try:
+        for i in range(len(bodies)):
+            close = getattr(bodies[i], 'aclose', None) or getattr(bodies[i], 'close', None)
+            if close:
+                result = close()
+                if hasattr(result, '__await__') or iscoroutine(result):
+                    await result
+    except BaseException:
+        await close_bodies(bodies[i + 1:])
+        raise
 
 
 def with_charset(kind: str) -> str:
@@ -1647,11 +1652,11 @@ class Microdot:
         is_handled = value is Response.already_handled
         response = Response() if is_handled else make_response(value)
         if (type(response.body) is bytes and not local_apps and not self.after_request_handlers
-                and not request.after_request_handlers):
+                and not request.after_request_handlers and not request.response_hooks):
             response.complete()  # PERF: bench, plain text
         else:
             hooks = [app.after_request_handlers for app in apps]
-            response = await finish(hooks + [request.after_request_handlers], request, response)
+            response = await finish(hooks + [request.after_request_handlers, request.response_hooks], request, response)
         return Response.already_handled if is_handled else response
 
     async def handle_error(self, request: 'Request | None', exc: Exception) -> Response:
@@ -1662,7 +1667,8 @@ class Microdot:
                 return await self.finish_error(request, response)
             except Exception as failure:  # a handler that cannot do without a request is no news
                 if request:
-                    log_error(failure, request)
+                    if not isinstance(failure, (HTTPException, ProtocolError)):
+                        log_error(failure, request)
                     exc = failure
         response = default_response(exc)
         response.complete()
@@ -1688,8 +1694,9 @@ class Microdot:
         return default_response(exc)
 
     async def finish_error(self, request: 'Request | None', response: Response) -> Response:
-        apps = (request.local_apps if request else ()) + (self,)
-        return await finish([app.after_error_request_handlers for app in apps], request, response)
+        hooks: 'list[Any]' = [app.after_error_request_handlers
+                              for app in (request.local_apps if request else ()) + (self,)]
+        return await finish(hooks + [request.response_hooks] if request else hooks, request, response)
 
     async def handle_request(self, reader: 'Any', writer: 'Any') -> None:
         """Serve the requests of one connection, given as a pair of asyncio streams."""
@@ -1759,24 +1766,25 @@ async def finish(hooks: 'list[Any]', request: 'Request | None', response: Respon
     A body that will not be sent is closed.
 
     """
-    body = response.body
+    bodies = [response.body]
     try:
         for some in hooks:
             for hook in some:
                 value = await hook(request, response)
                 if value is not None:
                     response = make_response(value)
+                if response.body is not bodies[-1]:
+                    bodies.append(response.body)
         if request and hasattr(response.body, 'prepare'):
             await response.body.prepare(request, response)
         response.complete()
     except BaseException:
-        await close_body(body)
+        await close_bodies(bodies)
         raise
-    if response.body is not body:
-        if isinstance(response.body, bytes):
-            await close_body(body)
-        else:
-            response.origin = body  # which the other one may read from
+    if isinstance(response.body, bytes):
+        await close_bodies(bodies)
+    else:
+        response.origins = bodies[:-1]  # which the last one may read from
     return response
 
 

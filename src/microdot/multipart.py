@@ -14,7 +14,7 @@ from microdot.microdot import (
     ProtocolError,
     Request,
     Response,
-    close_body,
+    close_bodies,
     decode,
     iscoroutine,
     make_response,
@@ -98,7 +98,7 @@ def find_name(options: 'dict[str, str]', key: str) -> 'str | None':
 
 ON_WINDOWS = getattr(os, 'sep', '/') == '\\'
 UNSAFE = re.compile('[^-_.()+ 0-9A-Za-z]|^[. ]|[. ]$')  # or worth a look
-DEVICE = re.compile('^(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])$')  # of Windows, in every directory
+DEVICE = re.compile('^(CON|CONIN\\$|CONOUT\\$|PRN|AUX|NUL|COM.|LPT.)$')  # of Windows, in every directory
 
 
 def safe_filename(name: str) -> str:
@@ -157,16 +157,15 @@ class Part:
             self.filename = safe_filename(self.raw_filename)
 
     def _parse(self) -> None:
-        kind = ''
-        options: 'dict[str, str]' = {}
+        known: 'dict[str, str]' = {}
         for name, value in self._fields():
             name = name.lower()
-            if name == 'content-type':
-                self.content_type = value
-            elif name == 'content-disposition':
-                if kind:
+            if name in ('content-type', 'content-disposition'):
+                if name in known:
                     raise HTTPException(400, 'Repeated header in a part of the form')
-                kind, options = parse_options(value)
+                known[name] = value
+        self.content_type = known.get('content-type')
+        kind, options = parse_options(known.get('content-disposition', ''))
         found = find_name(options, 'name')
         if found is None or kind != 'form-data':
             raise HTTPException(400, 'A part of the form has no name')
@@ -598,7 +597,7 @@ class Closing:
 
     async def aclose(self) -> None:
         try:
-            await close_body(self.body)
+            await close_bodies([self.body])
         finally:
             await close_all(self.files)
 

@@ -2,7 +2,7 @@
 import asyncio
 import json
 
-from microdot.helpers import Signal, current_task, wraps
+from microdot.helpers import Signal, below_guards, current_task, guards, wraps
 from microdot.microdot import Disconnected, Request, Response
 
 if False:  # TYPE_CHECKING
@@ -187,6 +187,8 @@ def with_sse(f: 'Callable[..., Any] | None' = None, keep_alive: 'float | None' =
     """
     if f is None:
         return lambda f: with_sse(f, keep_alive)
+    if f in guards:
+        return below_guards(f, lambda inner: with_sse(inner, keep_alive))
 
     @wraps(f)
     async def wrapper(request: Request, *args: 'Any', **kwargs: 'Any') -> Response:

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 from binascii import a2b_base64, b2a_base64
 
-from microdot.helpers import Signal, current_task, wraps
+from microdot.helpers import Signal, below_guards, current_task, guards, wraps
 from microdot.microdot import (
     MEMO_SIZE,
     ON_MICROPYTHON,
@@ -431,6 +431,8 @@ def with_websocket(f: 'Callable[..., Any] | None' = None, **options: 'Any') -> '
         return lambda f: with_websocket(f, **options)
     if ON_MICROPYTHON and options.get('compression'):
         raise ValueError('compression needs CPython')
+    if f in guards:  # who may not connect is not to be upgraded
+        return below_guards(f, lambda inner: with_websocket(inner, **options))
 
     @wraps(f)
     async def wrapper(request: Request, *args: 'Any', **kwargs: 'Any') -> 'Any':

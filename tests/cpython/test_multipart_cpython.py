@@ -710,12 +710,14 @@ def check_linear(small, large, size):
     raise AssertionError('it takes too long')
 
 
+@pytest.mark.alone
 @pytest.mark.once
 @pytest.mark.parametrize('name', HOSTILE)
 def test_time_is_linear(name):
     check_linear(HOSTILE[name](4 << 20), HOSTILE[name](16 << 20), 65536)
 
 
+@pytest.mark.alone
 @pytest.mark.once
 @pytest.mark.parametrize('name', HOSTILE)
 def test_time_is_linear_byte_by_byte(name):
