@@ -20,7 +20,7 @@ settings.load_profile('ci' if os.environ.get('CI') else 'local')
 FOR_EACH_SERVER = ['test_microdot', 'test_microdot_cpython', 'test_request', 'test_response', 'test_server',
                    'test_test_client', 'test_wire', 'test_property', 'test_websocket', 'test_sse', 'test_files',
                    'test_multipart', 'test_utemplate', 'test_jinja', 'test_hostile_conversations', 'test_cors',
-                   'test_csrf']
+                   'test_csrf', 'test_session', 'test_auth', 'test_login']
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -67,6 +67,9 @@ def run_file(path):
             failed += 1
     print(module_name + ':', passed, 'passed,', failed, 'failed')
     del sys.modules[module_name]  # make room for the next
+    if 'microdot.helpers' in sys.modules and sys.implementation.name == 'micropython':
+        sys.modules['microdot.helpers'].decorations.clear()
+        sys.modules['microdot.helpers'].inner_functions.clear()
     return passed, failed
 
 

@@ -62,10 +62,10 @@ def measure_all(path: pathlib.Path, settings: Settings) -> dict:
                     check(server, url, path)
             for connections in CONNECTIONS:
                 for server in servers:
-                    for how, path in paths(server.peer).items():
-                        download(server, path, connections, settings.warm_up)
+                    for how, url in paths(server.peer).items():
+                        download(server, url, connections, settings.warm_up)
                         samples.add(server.peer.name, f'{connections}{how}',
-                                    download(server, path, connections, settings.seconds))
+                                    download(server, url, connections, settings.seconds))
     return samples.data
 
 

@@ -27,6 +27,7 @@ if ON_MICROPYTHON:
             await super().wait()
 else:
     from functools import wraps as wraps
+    from weakref import WeakKeyDictionary
 
     class Signal:  # type: ignore[no-redef] # PERF: bench, WebSocket echo: asyncio.Event takes twice as long
         """Wakes the tasks that wait for it, and is not remembered for others."""
@@ -62,15 +63,31 @@ def unwrap(f: 'Any') -> 'list[Any]':
     return found
 
 
-guards: 'dict[Any, Any]' = {}  # wrappers that decide whether a request gets to its handler, and how they are made
+# wrapper: the decorator that made it, what it wraps, whether it decides if a request gets there; a board, which has no
+# weak references, keeps its handlers anyway
+decorations: 'Any' = {} if ON_MICROPYTHON else WeakKeyDictionary()
 
 
 def below_guards(f: 'Any', decorate: 'Callable[[Any], Any]') -> 'Any':
-    """Decorate a handler below the guards around it, such as authentication: they come before an upgrade."""
-    if f not in guards:
-        return decorate(f)
-    make_guard, inner = guards[f]
-    return make_guard(below_guards(inner, decorate))
+    """Decorate a handler below the guards in its stack of decorators: they come before a connection is upgraded."""
+    guards: 'list[Any]' = []
+
+    def without_guards(f: 'Any') -> 'Any':
+        if f not in decorations:
+            return f
+        make, inner, is_guard = decorations[f]
+        if is_guard:
+            guards.append(make)
+            return without_guards(inner)
+        return make(without_guards(inner))
+
+    f = decorate(without_guards(f))
+    for inner in unwrap(f):
+        if inner in decorations and decorations[inner][2]:
+            raise ValueError('put authentication above the decorators that we do not know')
+    for make in reversed(guards):
+        f = make(f)
+    return f
 
 
 def add_vary_later(request: 'Request', name: str) -> None:
@@ -87,6 +104,22 @@ def current_task() -> 'Any':
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+def warn(text: str) -> None:
+    """Tell the developer of something that is most likely a mistake."""
+    try:
+        from logging import getLogger
+        getLogger('microdot').warning('%s', text)
+    except ImportError:  # MicroPython
+        print(text)
+
+
+def warn_of_route(f: 'Any') -> None:
+    """Warn if a function has its route already: a decorator that is above that of the route does nothing (CPython)."""
+    if getattr(f, 'is_routed', False):
+        warn('%s() has a route that this does not protect: should it be below the decorator of that?'
+             % getattr(f, '__name__', 'a handler'))
 
 
 def add_vary(response: 'Response', name: str) -> None:

@@ -1092,7 +1092,8 @@ class Response:
         if ';' in text or not cookie or NOT_TOKEN.search(cookie):  # browsers read "=a=b" as a cookie named "a"
             raise ValueError('; in a cookie, or its name is not a token')
         for name, attribute in (('Path', path), ('Domain', domain), ('Expires', expires), ('Max-Age', max_age),
-                                ('Secure', secure), ('HttpOnly', http_only), ('Partitioned', partitioned),
+                                ('Secure', bool(secure)), ('HttpOnly', bool(http_only)),
+                                ('Partitioned', bool(partitioned)),
                                 ('SameSite', same_site)):
             if attribute is True:
                 text += '; ' + name
@@ -1101,7 +1102,8 @@ class Response:
                     raise ValueError('; in the %s of a cookie' % name)
                 text += '; %s=%s' % (name, attribute)
         check_headers({'Set-Cookie': text})
-        self.headers.setdefault('Set-Cookie', []).append(text)
+        others = self.headers.get('Set-Cookie', [])  # perhaps a list that other responses share
+        self.headers['Set-Cookie'] = (others if isinstance(others, list) else [others]) + [text]
 
     def delete_cookie(self, cookie: str, **kwargs: 'Any') -> None:
         """Make the browser forget a cookie; ``path`` and ``domain`` as they were when it was set."""
@@ -1477,6 +1479,10 @@ class Microdot:
 
         def decorated(f: 'Callable[..., Any]') -> 'Callable[..., Any]':
             self.add_route(URLPattern(url_pattern), names, f, prepare(f))
+            try:
+                f.is_routed = True  # type: ignore[attr-defined] # so that a login above this one can warn
+            except AttributeError:  # MicroPython; a method
+                pass
             return f
         return decorated
 
@@ -1656,14 +1662,16 @@ class Microdot:
             response.complete()  # PERF: bench, plain text
         else:
             hooks = [app.after_request_handlers for app in apps]
-            response = await finish(hooks + [request.after_request_handlers, request.response_hooks], request, response)
+            response = await finish(hooks + [request.after_request_handlers, later_hooks(request)], request, response)
         return Response.already_handled if is_handled else response
 
     async def handle_error(self, request: 'Request | None', exc: Exception) -> Response:
         """Turn an exception into a response; ``request`` is ``None`` where it was malformed."""
-        for last in False, True:  # the last attempt is without error handlers
+        for attempt in 0, 1, 2:  # the second is without error handlers, the third without hooks of the application
             try:
-                response = default_response(exc) if last else await self.error_response(request, exc)
+                response = default_response(exc) if attempt else await self.error_response(request, exc)
+                if attempt == 2 and request:
+                    return await finish([later_hooks(request)], request, response)
                 return await self.finish_error(request, response)
             except Exception as failure:  # a handler that cannot do without a request is no news
                 if request:
@@ -1696,7 +1704,7 @@ class Microdot:
     async def finish_error(self, request: 'Request | None', response: Response) -> Response:
         hooks: 'list[Any]' = [app.after_error_request_handlers
                               for app in (request.local_apps if request else ()) + (self,)]
-        return await finish(hooks + [request.response_hooks] if request else hooks, request, response)
+        return await finish(hooks + [later_hooks(request)] if request else hooks, request, response)
 
     async def handle_request(self, reader: 'Any', writer: 'Any') -> None:
         """Serve the requests of one connection, given as a pair of asyncio streams."""
@@ -1758,6 +1766,14 @@ class Microdot:
                 server.close()
             else:
                 server.loop.call_soon_threadsafe(server.close)
+
+
+def later_hooks(request: Request) -> 'Iterator[Any]':
+    """Yield the hooks of extensions, also those that are added while others run."""
+    i = 0
+    while i < len(request.response_hooks):
+        yield request.response_hooks[i]
+        i += 1
 
 
 async def finish(hooks: 'list[Any]', request: 'Request | None', response: Response) -> Response:

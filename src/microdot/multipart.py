@@ -4,7 +4,7 @@ import os
 import re
 from binascii import hexlify
 
-from microdot.helpers import wraps
+from microdot.helpers import decorations, wraps
 from microdot.microdot import (
     ON_MICROPYTHON,
     BodyIterator,
@@ -22,11 +22,6 @@ from microdot.microdot import (
     percent_decode,
     prepare,
 )
-
-try:
-    from tempfile import TemporaryFile
-except ImportError:  # MicroPython
-    pass
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
@@ -218,9 +213,15 @@ class MultipartParser:
         ends it. ``HTTPException`` 400 or 413 if it is malformed or beyond a limit.
 
         """
-        if self.data:
-            data = self.data + data
         self.events = []
+        if self.data:
+            start = self.data + data[:len(self.delimiter)]
+            if (self.parse == self._parse_content and len(start) > len(self.delimiter)
+                    and not start.startswith(self.delimiter)):
+                self.events.append(self.data)  # PERF: bench, uploads: it was no boundary, so that nothing is copied
+            else:
+                data = self.data + data
+            self.data = b''
         pos = 0
         while pos >= 0:  # each state returns where the next one goes on; negative if it needs more
             pos = self.parse(data, pos)
@@ -549,6 +550,8 @@ class FileUpload:
 
     def _open_temporary_file(self) -> 'Any':
         if not ON_MICROPYTHON:
+            from tempfile import TemporaryFile  # which takes its time, and most forms need none
+
             return TemporaryFile(dir=self.temporary_directory)  # which is private, and has no name
         directory = self.temporary_directory
         if directory is None:
@@ -637,6 +640,7 @@ def with_form_data(f: 'Callable[..., Any]') -> 'Any':
             if not is_streaming:
                 await close_all(files)
 
+    decorations[wrapper] = with_form_data, f, False
     return wrapper
 
 

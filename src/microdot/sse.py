@@ -2,7 +2,7 @@
 import asyncio
 import json
 
-from microdot.helpers import Signal, below_guards, current_task, guards, wraps
+from microdot.helpers import Signal, below_guards, current_task, wraps
 from microdot.microdot import Disconnected, Request, Response
 
 if False:  # TYPE_CHECKING
@@ -187,9 +187,10 @@ def with_sse(f: 'Callable[..., Any] | None' = None, keep_alive: 'float | None' =
     """
     if f is None:
         return lambda f: with_sse(f, keep_alive)
-    if f in guards:
-        return below_guards(f, lambda inner: with_sse(inner, keep_alive))
+    return below_guards(f, lambda f: stream(f, keep_alive))
 
+
+def stream(f: 'Callable[..., Any]', keep_alive: 'float | None') -> 'Any':
     @wraps(f)
     async def wrapper(request: Request, *args: 'Any', **kwargs: 'Any') -> Response:
         response = sse_response(request, f, *args, **kwargs)

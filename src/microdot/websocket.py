@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 from binascii import a2b_base64, b2a_base64
 
-from microdot.helpers import Signal, below_guards, current_task, guards, wraps
+from microdot.helpers import Signal, below_guards, current_task, wraps
 from microdot.microdot import (
     MEMO_SIZE,
     ON_MICROPYTHON,
@@ -431,9 +431,10 @@ def with_websocket(f: 'Callable[..., Any] | None' = None, **options: 'Any') -> '
         return lambda f: with_websocket(f, **options)
     if ON_MICROPYTHON and options.get('compression'):
         raise ValueError('compression needs CPython')
-    if f in guards:  # who may not connect is not to be upgraded
-        return below_guards(f, lambda inner: with_websocket(inner, **options))
+    return below_guards(f, lambda f: converse(f, options))
 
+
+def converse(f: 'Callable[..., Any]', options: 'dict[str, Any]') -> 'Any':
     @wraps(f)
     async def wrapper(request: Request, *args: 'Any', **kwargs: 'Any') -> 'Any':
         ws = await websocket_upgrade(request, **options)

@@ -5,22 +5,30 @@ import os
 import random
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from server_process import free_port
 
+from forgery import forge
 from microdot.websocket import TEXT, render_frame
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 PACKAGE = HERE.parent.parent / 'src' / 'microdot'
-MODULES = ['__init__', 'microdot', 'helpers', 'websocket', 'sse', 'files', 'multipart']
+MODULES = ['__init__', 'microdot', 'helpers', 'websocket', 'sse', 'files', 'multipart', 'signing', 'session',
+           'password',
+           'login']
 #: KB, with objects of 64 bits; what a board needs is about half. FOOTPRINT.md has the goal, and why this is more.
 HEAP = 160
 #: KB, for forms and files; 110 is the smallest that works.
 HEAP_FOR_FILES = 120
+#: KB, for logins; 126 is the smallest that works for three clients at a time, 114 for one. The goal was 96.
+HEAP_FOR_LOGINS = 140
+BOARD_KEY = b'a key of a board, long enough for HS256'
 HANDSHAKE = (b'GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
              b'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
 
@@ -59,6 +67,12 @@ def board(folder):
 @pytest.fixture
 def board_with_files(folder):
     with running('board_files_app.py', folder, HEAP_FOR_FILES) as port:
+        yield port
+
+
+@pytest.fixture
+def board_with_logins(folder):
+    with running('board_login_app.py', folder, HEAP_FOR_LOGINS) as port:
         yield port
 
 
@@ -142,3 +156,39 @@ async def test_uploads_and_downloads(board_with_files, folder):
         assert await asyncio.wait_for(exchange(board_with_files, request), 60) == content
         heaps.append(await heap(board_with_files))
     assert max(heaps) - min(heaps) < 4096, heaps
+
+
+async def visit(port):
+    """Log in and out, and try what must not work."""
+    async with httpx.AsyncClient(base_url=f'http://127.0.0.1:{port}', timeout=30) as client:
+        assert (await client.get('/count')).headers['Location'] == '/login?next=/count'
+        response = await client.post('/login', data={'password': 'Secret'})
+        assert (response.status_code, response.text) == (401, 'wrong')
+        assert (await client.get('/')).status_code == 302
+        response = await client.post('/login?next=/count', data={'password': 'secret'})
+        assert (response.status_code, response.headers['Location']) == (302, '/count')
+        for i in range(1, 6):
+            assert (await client.get('/count')).text == str(i)
+        remembered = client.cookies['_remember']
+        assert (await client.post('/logout')).text == 'bye'
+        assert client.cookies.get('_remember') is None
+        assert (await client.get('/')).status_code == (await client.get('/count')).status_code == 302
+        now = int(time.time())
+        for seconds, status_code in (-1, 302), (30, 200):
+            claims = {'_user_id': 'susan', '_fresh': True, 'exp': now + seconds}
+            client.cookies.set('session', forge(claims, key=BOARD_KEY), '127.0.0.1')
+            assert (await client.get('/count')).status_code == status_code
+        client.cookies.clear()
+        for token, status_code in (remembered[:-1], 302), (remembered, 200):
+            client.cookies.set('_remember', token, '127.0.0.1')
+            assert (await client.get('/')).status_code == status_code
+        assert (await client.get('/count')).status_code == 302  # who is remembered is not fresh
+
+
+async def test_logins(board_with_logins):
+    (await connect(board_with_logins))[1].close()
+    heaps = []
+    for _ in range(5):
+        await asyncio.wait_for(asyncio.gather(*[visit(board_with_logins) for _ in range(3)]), 60)
+        heaps.append(await heap(board_with_logins))
+    assert max(heaps[1:]) - min(heaps[1:]) < 4096, heaps

@@ -5,53 +5,24 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
+from browser import poll, start_chromium
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from server_process import INTERPRETERS, free_port
 
 ROOT = Path(__file__).parent.parent.parent
-INSTALL = 'apt-get install --no-install-recommends chromium chromium-driver'
 MARKUP = '<img src=x onerror="document.title=\'broken\'"><b>bold</b> & \u00e4\u4e16\U0001f331'
-
-
-def poll(condition, seconds=15):
-    """Wait until something becomes true and return it."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, 'it never became true'
-        time.sleep(0.05)
-    return value
 
 
 # Browsers
 
-def find_program(name):
-    path = shutil.which(name)
-    if not path:
-        pytest.fail('%s is missing. Install it, as root: %s' % (name, INSTALL), pytrace=False)
-    return path
-
-
 @pytest.fixture(scope='module')
 def driver(tmp_path_factory):
-    """Chromium with nothing but a blank page."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = find_program('chromium')
-    for argument in ('--headless=new', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
-                     '--disable-background-networking', '--disable-component-update',
-                     '--user-data-dir=%s' % tmp_path_factory.mktemp('profile')):
-        options.add_argument(argument)
-    if os.geteuid() == 0:
-        options.add_argument('--no-sandbox')  # it does not work for root
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-    # the path of the driver keeps selenium from looking for one in the internet
-    driver = webdriver.Chrome(options, webdriver.ChromeService(find_program('chromedriver')))
+    driver = start_chromium(tmp_path_factory.mktemp('profile'))
     yield driver
     driver.quit()
 
@@ -91,11 +62,12 @@ class Tab:
 @pytest.fixture
 def open_tab(driver):
     blank = driver.window_handles[0]
-    tabs = []
+    driver.get_log('browser')  # forget what the pages of other tests have reported
+    driver.sites = ()
 
     def open_tab(url):
-        tabs.append(Tab(driver, url))
-        return tabs[-1]
+        driver.sites += (url,)
+        return Tab(driver, url)
 
     yield open_tab
     for handle in driver.window_handles:
@@ -108,6 +80,7 @@ def open_tab(driver):
 def check_console(driver):
     """Fail if a page has reported a mistake; that a server did not answer is none."""
     lines = [entry['message'] for entry in driver.get_log('browser')]
+    lines = [line for line in lines if line.startswith(driver.sites)]  # and not those of a test before, which come late
     assert not [line for line in lines if 'ERR_CONNECTION_REFUSED' not in line and 'ERR_INCOMPLETE' not in line], lines
 
 
