@@ -312,6 +312,17 @@ async def test_also_when_the_other_one_is_remembered():
     assert (await client.get('/session')).json == {'_user_id': 2, '_fresh': False}
 
 
+async def test_a_user_is_the_same_by_value_and_type():
+    app = make_app({1: User(1, 'susan'), 2: User(True, 'david'), 3: User(1.0, 'john'), 4: User('1', 'mary')})
+    for name in 'david', 'john', 'mary':
+        client = TestClient(app)
+        await log_in(client)
+        await client.post('/session', body={'cart': [1]})
+        await client.post('/logout')
+        await log_in(client, name)
+        assert 'cart' not in (await client.get('/session')).json
+
+
 async def test_after_two_logouts_it_is_still_nobody_elses():
     client = TestClient(make_app())
     await log_in(client)
@@ -353,6 +364,19 @@ async def test_options_of_the_session_are_those_of_the_remember_cookie():
     response = await client.post('/logout')
     assert cookie_of(response, '_remember')[1] == sorted(
         ['Max-Age=0', 'Expires=Thu, 01 Jan 1970 00:00:01 GMT'] + [name for name in expected if name[:4] != 'Max-'])
+
+
+async def test_another_name_of_the_remember_cookie():
+    app = make_app()
+    app.login.cookie_name = '__Host-remember'
+    client = TestClient(app)
+    await log_in(client, remember=True)
+    assert sorted(client.cookies) == ['__Host-remember', 'session']
+    del client.cookies['session']
+    assert (await client.get('/')).text == 'susan'
+    assert (await TestClient(app, {'_remember': client.cookies['__Host-remember']}).get('/who')).text == 'nobody'
+    await client.post('/logout')
+    assert client.cookies == {}
 
 
 async def test_a_remembered_user_is_not_fresh():

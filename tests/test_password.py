@@ -46,6 +46,7 @@ def test_known_results_of_scrypt():
         hash = '$scrypt$ln=%d,r=%d,p=%d$%s$%s' % (ln, r, p, encode(salt), encode(unhexlify(expected)))
         assert check_password(hash, password) == (not ON_MICROPYTHON)
         assert not check_password(hash, password + 'x')
+        assert not check_password(hash.replace('scrypt', 'md5'), password)
         if not ON_MICROPYTHON:
             assert scrypt(password.encode(), salt, ln, r, p).hex() == expected
 

@@ -391,6 +391,25 @@ async def test_sessions_without_an_end_are_none_where_they_have_to_end():
     assert await read(make_app(KEY, {'max_age': None}), forge('{"a":1}')) == {'a': 1}
 
 
+async def test_sessions_of_a_longer_limit_end_with_the_shorter_one():
+    app = make_app(KEY, {'max_age': 60})
+    with changed(signing, now=lambda: NOW):
+        for seconds, expected in (1, {'a': 1}), (60, {'a': 1}), (120, {'a': 1}), (121, {}), (3600, {}), (1 << 60, {}):
+            assert await read(app, forge({'a': 1, 'exp': NOW + seconds})) == expected, seconds
+
+
+async def test_another_name_of_the_cookie():
+    app = make_app()
+    app.sessions.cookie_name = '__Host-session'
+    client = TestClient(app)
+    assert attributes_of(await client.post('/', body={'a': 1}), '__Host-session')[0] == forge('{"a":1}')
+    assert list(client.cookies) == ['__Host-session']
+    assert (await client.get('/')).json == {'a': 1}
+    assert await read(app, forge({'a': 1})) == {}  # the other name is none
+    await client.get('/delete')
+    assert client.cookies == {}
+
+
 async def test_an_end_of_the_applications_own():
     app = make_app()
     client = TestClient(app)
@@ -601,6 +620,44 @@ async def test_vary_is_merged():
                                                                                              'Accept, Origin, Cookie'):
         response = await TestClient(app).get('/vary/' + value)
         assert response.headers['Vary'] == expected
+
+
+async def test_caches_are_told():
+    app = make_app()
+
+    @app.get('/<control>')
+    @with_session
+    async def page(request, session, control):
+        session['a'] = 1
+        session.save()
+        return 'x', {'Cache-Control': control.replace('_', ', ')}
+
+    for control, expected in (
+            ('max-age=60', 'max-age=60, private'), ('no-store', 'no-store'), ('private', 'private'),
+            ('Private_max-age=5', 'Private, max-age=5'), ('no-cache', 'no-cache'), ('public', 'public')):
+        response = await TestClient(app).get('/' + control)
+        assert response.headers['Cache-Control'] == expected
+
+
+async def test_a_response_for_everybody_has_nobodys_cookie():
+    app = make_app()
+    shared = Response('for all', headers={'X-Shared': 'yes'})
+
+    @app.get('/shared')
+    @with_session
+    async def show_shared(request, session):
+        if 'name' in request.args:
+            session['name'] = request.args['name']
+            session.save()
+        return shared
+
+    for name in 'susan', 'david':
+        response = await TestClient(app).get('/shared?name=' + name)
+        assert attributes_of(response)[0] == forge('{"name":"%s"}' % name)
+        assert (response.text, response.headers['X-Shared']) == ('for all', 'yes')
+    response = await TestClient(app).get('/shared')
+    assert cookies_of(response) == []
+    assert 'Cache-Control' not in response.headers
 
 
 async def test_error_handlers_get_the_cookie_too():

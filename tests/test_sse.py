@@ -348,6 +348,14 @@ async def test_two_who_send_do_not_mix_events():
     assert sorted([event['data'] for event in response.events]) == [b'a' * 70000] * 2 + [b'b' * 70000] * 2
 
 
+async def test_a_handler_that_ends_at_once_does_not_wait_for_the_keep_alive():
+    async def send(sse):
+        await sse.send('text')
+
+    response = await asyncio.wait_for(TestClient(make_app(send, keep_alive=60)).get('/events'), 10)
+    assert [event['data'] for event in response.events] == [b'text']
+
+
 async def test_the_server_stops():
     app = make_app(sleep)
     async with serving(app) as server:

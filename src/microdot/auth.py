@@ -144,6 +144,7 @@ class TokenAuth(Auth):
         self.header = header
         self.scheme = scheme
         self.challenge = scheme
+        check_headers({'WWW-Authenticate': scheme})
 
     def _parse(self, value: str) -> 'tuple[str, ...] | None':
         token = split_credentials(value, self.scheme) if self.header.lower() == 'authorization' else value

@@ -4,7 +4,7 @@ import asyncio
 from microdot.microdot import ON_MICROPYTHON, tokens
 
 if False:  # TYPE_CHECKING
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from microdot.microdot import Request, Response
@@ -22,9 +22,9 @@ if ON_MICROPYTHON:
     class Signal(asyncio.Event):
         """Wakes the tasks that wait for it, and is not remembered for others."""
 
-        async def wait(self) -> None:  # type: ignore[override]
+        def wait(self) -> 'Any':  # counts from now on, not from the first step of a task
             self.clear()
-            await super().wait()
+            return super().wait()
 else:
     from functools import wraps as wraps
     from weakref import WeakKeyDictionary
@@ -35,9 +35,12 @@ else:
         def __init__(self) -> None:
             self.waiters: 'list[asyncio.Future[None]]' = []
 
-        async def wait(self) -> None:
+        def wait(self) -> 'Coroutine[Any, Any, None]':
             waiter = asyncio.get_running_loop().create_future()
-            self.waiters.append(waiter)
+            self.waiters.append(waiter)  # now, not with the first step of a task
+            return self._wait(waiter)
+
+        async def _wait(self, waiter: 'asyncio.Future[None]') -> None:
             try:
                 await waiter
             except asyncio.CancelledError:
