@@ -760,10 +760,15 @@ async def test_messages_that_nobody_receives_are_not_read():
         while True:
             count += len(await ws.receive())
 
+    async def send_all(client):
+        messages = masked(BINARY, b'x' * 1000) * 100
+        for _ in range(20):
+            await client.send(messages)
+
     with changed(WebSocket, max_queue_size=2000):
         async with serving(app) as server:
             client = await connect(server)
-            task = asyncio.create_task(client.send(masked(BINARY, b'x' * 1000) * 2000))
+            task = asyncio.create_task(send_all(client))
             await until(lambda: count == 2000000)
             await task
             await client.close()

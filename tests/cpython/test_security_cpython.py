@@ -30,7 +30,6 @@ from microdot.websocket import with_websocket
 HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent / 'src'
 KEY = b'a key of thirty-two bytes or more'
-NOW = int(time.time())
 ENVIRONMENT = {**os.environ, 'PYTHONPATH': str(SOURCE), 'MICROPYPATH': f'{SOURCE}:.frozen'}
 
 
@@ -98,6 +97,7 @@ def header_cases():
 
 
 def claim_cases():
+    now = int(time.time())
     for text in ('{}', '[]', '1', 'null', '"a"', '', '{"a":1', '{"a":1}}', '{"a":1,}', '{a:1}', '{"a":01}', '{"a":.5}',
                  '{"a":+1}',
                  '{"a":"\n"}', '{"a":"\\u00fc\\n"}', '{"a":1,"a":2}', ' {"a":\t1}\r\n', '{"a":tru}', '{"a" 1}',
@@ -107,25 +107,25 @@ def claim_cases():
         yield 'claims ' + text[:40], token_of(claims=text)
     yield 'claims latin-1', token_of(claims=b'{"a":"\xfc"}')
     for name in 'exp', 'nbf', 'iat':
-        for value in 'null', '[]', '{}', '""', '"x"', '"1.5"', '[1]', 'NaN', f'"{NOW}x"':
+        for value in 'null', '[]', '{}', '""', '"x"', '"1.5"', '[1]', 'NaN', f'"{now}x"':
             yield f'{name} {value}', token_of(claims=f'{{"{name}":{value}}}')
         for seconds in -10**9, -3600, -120, 120, 3600, 10**9:
-            yield f'{name} {seconds}', token_of(claims={name: NOW + seconds})
-            yield f'{name} {seconds}.5', token_of(claims={name: NOW + seconds + 0.5})
+            yield f'{name} {seconds}', token_of(claims={name: now + seconds})
+            yield f'{name} {seconds}.5', token_of(claims={name: now + seconds + 0.5})
         for value in 0, -1, 1 << 70, -(1 << 70), -1e300, 1e300:
             yield f'{name} is {value}', token_of(claims={name: value})
         is_future_good = name == 'exp'
-        good = NOW + (3600 if is_future_good else -3600)
+        good = now + (3600 if is_future_good else -3600)
         yield f'numeric-text {name}', token_of(claims={name: str(good)})
         if not is_future_good:
             yield f'numeric-text {name} is true', token_of(claims={name: True})
             yield f'numeric-text {name} is false', token_of(claims={name: False})
-        yield f'{name} twice', token_of(claims=f'{{"{name}":{good},"{name}":{2 * NOW - good}}}')
+        yield f'{name} twice', token_of(claims=f'{{"{name}":{good},"{name}":{2 * now - good}}}')
     yield 'infinite exp', token_of(claims='{"exp":1e999}')
     for name in 'nbf', 'iat':
         yield f'infinite {name}', token_of(claims=f'{{"{name}":-1e999}}')
         yield f'never {name}', token_of(claims=f'{{"{name}":1e999}}')
-    yield 'skew', token_of(claims={'iat': NOW + 40})
+    yield 'skew', token_of(claims={'iat': now + 40})
     for name in 'sub', 'jti', 'iss':
         yield f'{name} text', token_of(claims={name: 'x'})
         for value in None, 1, True, [], {}, ['x'], 1.5:
