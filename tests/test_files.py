@@ -916,7 +916,7 @@ async def test_sub_applications():
             for name, body in ('/style.css', b'the style'), ('/sub/page.html', b'the page below'), ('/', b'the index'):
                 assert (await ask(app, path=base + name)).body == body, base + name
             response = await ask(app, path=base + '/sub')
-            assert (response.status_code, response.headers['Location']) == (308, './sub/')
+            assert (response.status_code, response.headers['Location']) == (301, './sub/')
             assert (await ask(app, path=base + '/..%2fsecret.txt')).status_code == 404
 
 
@@ -949,8 +949,8 @@ async def test_index():
                 ('sub', './sub/'), ('sub?x=1', './sub/?x=1'), ('sub?x=/a?b//c', './sub/?x=/a?b//c'),
                 ('sub/deep', './deep/'), ('evil.com', './evil.com/'), ('odd.txt.gz', './odd.txt.gz/')):
             response = await client.get('/static/' + name)
-            assert (response.status_code, response.headers['Location']) == (308, location), name
-            assert (await client.request('HEAD', '/static/' + name)).status_code == 308
+            assert (response.status_code, response.headers['Location']) == (301, location), name
+            assert (await client.request('HEAD', '/static/' + name)).status_code == 301
 
 
 async def test_the_directory_without_its_slash():
@@ -959,7 +959,7 @@ async def test_the_directory_without_its_slash():
         app.mount(app_of_site(path, '/a/static', index='index.html'), url_prefix='/b')
         for name, location in ('/b/a/static', './static/'), ('/b/a/static?x=/y', './static/?x=/y'):
             response = await ask(app, path=name)
-            assert (response.status_code, response.headers['Location']) == (308, location)
+            assert (response.status_code, response.headers['Location']) == (301, location)
         assert (await ask(app_of_site(path, '/static'), path='/static')).status_code == 404
 
 
@@ -984,7 +984,7 @@ async def test_redirects_keep_the_name():
         name = b'/static/a%20b%3fc%23d%2541%c3%bc'
         response = TestResponse.parse(await get_raw(app, name))
         location = response.headers['Location']
-        assert response.status_code == 308 and location[:2] == './' and location[-1] == '/'
+        assert response.status_code == 301 and location[:2] == './' and location[-1] == '/'
         response = TestResponse.parse(await get_raw(app, b'/static/' + location[2:].encode()))
         assert response.body == b'a strange directory'
 
@@ -1001,7 +1001,7 @@ async def test_redirects_stay_on_the_site():
                          '/evil.com%3f'):
                 response = TestResponse.parse(await get_raw(app, (prefix + name).encode()))
                 location = response.headers.get('Location')
-                assert location is None or response.status_code == 308 and location[:11] == './evil.com/', name
+                assert location is None or response.status_code == 301 and location[:11] == './evil.com/', name
                 assert location is None or '\\' not in location.partition('?')[0], name
 
 

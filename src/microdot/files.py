@@ -486,7 +486,7 @@ class Static:
         """Return the response to the URL of a directory without its slash."""
         # relative, so that it cannot be another site
         path, mark, query = request.url.partition('?')
-        return Response(b'', 308, {'Location': './' + path.rpartition('/')[2] + '/' + mark + query})
+        return Response(b'', 301, {'Location': './' + path.rpartition('/')[2] + '/' + mark + query})
 
     async def serve(self, request: 'Request', path: str = '') -> Response:
         """Return the response with a file, by its percent-decoded path below the directory."""
