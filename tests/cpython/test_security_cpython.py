@@ -417,6 +417,7 @@ def test_a_guard_below_a_decorator_that_nobody_knows(decorator):
 # What they tell, and what they cost
 # ---------------------------------------------------------------------------------------------------------------
 
+@pytest.mark.alone
 @pytest.mark.parametrize('interpreter', INTERPRETERS)
 def test_times_do_not_tell_where_the_difference_is(interpreter, record_property):
     """Comparisons that end early are faster by a factor of thousands here. The bound is wide: machines are busy."""
@@ -443,6 +444,7 @@ print(json.dumps([elapsed * 1000, sorted(set(sys.modules) - before)]))
 '''
 
 
+@pytest.mark.alone
 def test_importing_sessions_costs_little(record_property, tmp_path):
     compiled = {'PYTHONDONTWRITEBYTECODE': '', 'PYTHONPYCACHEPREFIX': str(tmp_path)}  # as where it is installed
     results = [json.loads(run('cpython', IMPORT, **compiled)[0]) for _ in range(10)]
