@@ -501,6 +501,37 @@ def listen():
     yield None
 
 
+async def test_guards_keep_their_order_around_a_stream():
+    calls = []
+
+    def guard(name):
+        auth = TokenAuth(header='X-' + name)
+
+        @auth.authenticate
+        async def authenticate(request, token):
+            calls.append(name)
+            return token if token == 'right' else None
+
+        return auth
+
+    outer, inner = guard('Outer'), guard('Inner')
+    for decorators in ((outer, inner, with_sse), (outer, with_sse, inner), (with_sse, outer, inner)):
+        app = Microdot()
+
+        async def handler(request, sse):
+            await sse.send('secret')
+
+        for decorator in reversed(decorators):
+            handler = decorator(handler)
+        app.get('/')(handler)
+        for headers, expected in (({}, (401, [])), ({'X-Outer': 'wrong', 'X-Inner': 'right'}, (401, ['Outer'])),
+                                  ({'X-Outer': 'right', 'X-Inner': 'wrong'}, (401, ['Outer', 'Inner'])),
+                                  ({'X-Outer': 'right', 'X-Inner': 'right'}, (200, ['Outer', 'Inner']))):
+            calls.clear()
+            response = await TestClient(app).get('/', headers)
+            assert (response.status_code, calls) == expected, headers
+
+
 async def test_guards_in_a_stack_of_decorators():
     for decorator in with_websocket, with_sse:
         app = Microdot()

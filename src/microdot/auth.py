@@ -59,7 +59,7 @@ class Auth:
                 return await self._refuse(request)
             return await call(request, *args, **kwargs)
 
-        decorations[wrapper] = (lambda inner: self._decorate(inner, is_optional)), f, True
+        decorations[wrapper] = (lambda inner: self._decorate(inner, is_optional)), True
         return wrapper
 
     async def _find_user(self, request: 'Request') -> 'Any':

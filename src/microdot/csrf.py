@@ -49,8 +49,8 @@ class CSRF:
         """Decorate a handler that is not to be protected. Use it below the route's decorator."""
         self.exempted.append(f)
         if f in decorations:  # and what it is made into around an upgrade
-            make, inner, is_guard = decorations[f]
-            decorations[f] = (lambda other: self.exempt(make(other))), inner, is_guard
+            make, is_guard = decorations[f]
+            decorations[f] = (lambda inner: self.exempt(make(inner))), is_guard
         return f
 
     def protect(self, f: 'Callable[..., Any]') -> 'Any':
@@ -63,7 +63,7 @@ class CSRF:
             self.check(request)
             return await call(request, *args, **kwargs)
 
-        decorations[wrapper] = self.protect, f, True
+        decorations[wrapper] = self.protect, True
         return wrapper
 
     async def _check_route(self, request: 'Request') -> None:

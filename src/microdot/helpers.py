@@ -57,16 +57,21 @@ else:
                         waiter.set_result(None)
 
 
+def inner_of(f: 'Any') -> 'Any':
+    """Return what a wrapper wraps, ``None`` for a function that was written by hand."""
+    return inner_functions.get(f) if ON_MICROPYTHON else getattr(f, '__wrapped__', None)
+
+
 def unwrap(f: 'Any') -> 'list[Any]':
     """Return a function, and what it and its wrappers wrap, down to the one that was written by hand."""
     found = []
     while f:
         found.append(f)
-        f = inner_functions.get(f) if ON_MICROPYTHON else getattr(f, '__wrapped__', None)
+        f = inner_of(f)
     return found
 
 
-# wrapper: the decorator that made it, what it wraps, whether it decides if a request gets there; a board, which has no
+# wrapper: the decorator that made it, whether that decides if a request gets to what it wraps; a board, which has no
 # weak references, keeps its handlers anyway
 decorations: 'Any' = {} if ON_MICROPYTHON else WeakKeyDictionary()
 
@@ -78,17 +83,18 @@ def below_guards(f: 'Any', decorate: 'Callable[[Any], Any]') -> 'Any':
     def without_guards(f: 'Any') -> 'Any':
         if f not in decorations:
             return f
-        make, inner, is_guard = decorations[f]
+        make, is_guard = decorations[f]
+        inner = without_guards(inner_of(f))
         if is_guard:
-            guards.append(make)
-            return without_guards(inner)
-        return make(without_guards(inner))
+            guards.append(make)  # the innermost first
+            return inner
+        return make(inner)
 
     f = decorate(without_guards(f))
     for inner in unwrap(f):
-        if inner in decorations and decorations[inner][2]:
+        if inner in decorations and decorations[inner][1]:
             raise ValueError('put authentication above the decorators that we do not know')
-    for make in reversed(guards):
+    for make in guards:
         f = make(f)
     return f
 

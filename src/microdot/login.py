@@ -152,7 +152,7 @@ class Login:
             request.g.current_user = user
             return await call(request, *args, **kwargs)
 
-        decorations[wrapper] = (lambda inner: self._decorate(inner, must_be_fresh)), f, True
+        decorations[wrapper] = (lambda inner: self._decorate(inner, must_be_fresh)), True
         return wrapper
 
 

@@ -906,7 +906,7 @@ class Request:
         return value
 
     def _parse_body(self, name: str) -> 'Any':
-        kind = (self.content_type or '').partition(';')[0].strip().lower()
+        kind = media_type(self.content_type)
         if name == 'form':
             if kind == 'application/x-www-form-urlencoded':
                 return parse_pairs(decode(self.body), '&', MultiDict(), urldecode)
@@ -986,6 +986,11 @@ class Request:
         """Register ``f(request, response)`` to run after this request, when all other handlers have run."""
         self.after_request_handlers += (prepare(f),)
         return f
+
+
+def media_type(value: 'str | None') -> str:
+    """Return a ``Content-Type`` without its parameters (RFC 9110 section 8.3.1), ``''`` if there is none."""
+    return (value or '').partition(';')[0].strip().lower()
 
 
 def route_path(path: str) -> str:
@@ -1632,7 +1637,8 @@ class Microdot:
                 raise ProtocolError(404)
             if request.method != 'OPTIONS':
                 raise ProtocolError(405, allow)
-            return await self.finish_error(request, Response(b'', 200, self.options_handler(request)))
+            response = Response(b'', 200, self.options_handler(request))
+            return await finish([self.after_error_request_handlers], request, response)
         except Disconnected:
             raise
         except Exception as exc:
@@ -1662,7 +1668,7 @@ class Microdot:
             response.complete()  # PERF: bench, plain text
         else:
             hooks = [app.after_request_handlers for app in apps]
-            response = await finish(hooks + [request.after_request_handlers, later_hooks(request)], request, response)
+            response = await finish(hooks + [request.after_request_handlers], request, response)
         return Response.already_handled if is_handled else response
 
     async def handle_error(self, request: 'Request | None', exc: Exception) -> Response:
@@ -1670,9 +1676,8 @@ class Microdot:
         for attempt in 0, 1, 2:  # the second is without error handlers, the third without hooks of the application
             try:
                 response = default_response(exc) if attempt else await self.error_response(request, exc)
-                if attempt == 2 and request:
-                    return await finish([later_hooks(request)], request, response)
-                return await self.finish_error(request, response)
+                hooks = [app.after_error_request_handlers for app in (request.local_apps if request else ()) + (self,)]
+                return await finish(hooks if attempt < 2 else [], request, response)
             except Exception as failure:  # a handler that cannot do without a request is no news
                 if request:
                     if not isinstance(failure, (HTTPException, ProtocolError)):
@@ -1700,11 +1705,6 @@ class Microdot:
                 if 500 in app.error_handlers:
                     return make_response(await app.error_handlers[500](request))
         return default_response(exc)
-
-    async def finish_error(self, request: 'Request | None', response: Response) -> Response:
-        hooks: 'list[Any]' = [app.after_error_request_handlers
-                              for app in (request.local_apps if request else ()) + (self,)]
-        return await finish(hooks + [later_hooks(request)] if request else hooks, request, response)
 
     async def handle_request(self, reader: 'Any', writer: 'Any') -> None:
         """Serve the requests of one connection, given as a pair of asyncio streams."""
@@ -1768,23 +1768,23 @@ class Microdot:
                 server.loop.call_soon_threadsafe(server.close)
 
 
-def later_hooks(request: Request) -> 'Iterator[Any]':
+def later_hooks(request: 'Request | None') -> 'Iterator[Any]':
     """Yield the hooks of extensions, also those that are added while others run."""
     i = 0
-    while i < len(request.response_hooks):
+    while request and i < len(request.response_hooks):
         yield request.response_hooks[i]
         i += 1
 
 
 async def finish(hooks: 'list[Any]', request: 'Request | None', response: Response) -> Response:
-    """Run hooks, given as lists of them, and complete the response; what they return replaces it.
+    """Run hooks, given as lists of them, then those of extensions, and complete the response.
 
-    A body that will not be sent is closed.
+    What a hook returns replaces it. A body that will not be sent is closed.
 
     """
     bodies = [response.body]
     try:
-        for some in hooks:
+        for some in hooks + [later_hooks(request)]:
             for hook in some:
                 value = await hook(request, response)
                 if value is not None:

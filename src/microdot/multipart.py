@@ -18,6 +18,7 @@ from microdot.microdot import (
     decode,
     iscoroutine,
     make_response,
+    media_type,
     parse_field,
     percent_decode,
     prepare,
@@ -317,8 +318,7 @@ class MultipartParser:
 
 def has_form(request: 'Request') -> bool:
     """Tell whether the body is a form that this module is for."""
-    kind = (request.content_type or '').partition(';')[0].strip().lower()
-    return kind == 'multipart/form-data' and request.method not in ('GET', 'HEAD')
+    return media_type(request.content_type) == 'multipart/form-data' and request.method not in ('GET', 'HEAD')
 
 
 class FormDataIter:
@@ -640,7 +640,7 @@ def with_form_data(f: 'Callable[..., Any]') -> 'Any':
             if not is_streaming:
                 await close_all(files)
 
-    decorations[wrapper] = with_form_data, f, False
+    decorations[wrapper] = with_form_data, False
     return wrapper
 
 

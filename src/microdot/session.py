@@ -193,5 +193,5 @@ def with_session(f: 'Callable[..., Any]') -> 'Any':
     async def wrapper(request: 'Request', *args: 'Any', **kwargs: 'Any') -> 'Any':
         return await call(request, find_session(request).get(request), *args, **kwargs)
 
-    decorations[wrapper] = with_session, f, False
+    decorations[wrapper] = with_session, False
     return wrapper

@@ -105,6 +105,14 @@ def is_close_code(code: int) -> bool:
     return 3000 <= code < 5000 or 1000 <= code <= 1014 and code not in (1004, NO_STATUS, ABNORMAL)
 
 
+def decode_size(data: 'bytes | bytearray') -> int:
+    """Decode a length of 2 or 8 bytes (RFC 6455 section 5.2): as few as possible, and the first bit is not set."""
+    size = int.from_bytes(data, 'big')
+    if size < (126 if len(data) == 2 else 65536) or size >> 63:
+        raise WebSocketError(1002, 'invalid length')
+    return size
+
+
 def parse_close(payload: bytes) -> 'tuple[int, str]':
     """Return code and reason of a close frame; ``WebSocketError`` where it is malformed (RFC 6455 section 7.4)."""
     if not payload:
@@ -251,10 +259,7 @@ class MessageDecoder:
             head = 4 if size == 126 else 10
             if available < head:
                 return None
-            least = 65536 if size == 127 else 126
-            size = int.from_bytes(data[start + 2:start + head], 'big')
-            if size < least or size >> 63:  # RFC 6455 section 5.2: as few bytes as possible
-                raise WebSocketError(1002, 'invalid length')
+            size = decode_size(data[start + 2:start + head])
         if is_masked:
             head += 4
         if available < head:
