@@ -58,6 +58,14 @@ class ServerProcess:
     def descriptors(self):
         return len(os.listdir(f'/proc/{self.process.pid}/fd'))
 
+    def descriptors_at_rest(self):
+        """Count the descriptors when the connections that just ended are closed on the server's side, too."""
+        counts = [self.descriptors()]
+        while len(counts) < 20 or len(set(counts[-20:])) > 1:
+            time.sleep(0.025)
+            counts.append(self.descriptors())
+        return counts[-1]
+
     def wait(self, seconds=10):
         """Wait for the end of the process, return its exit status and what it printed."""
         output, _ = self.process.communicate(timeout=seconds)

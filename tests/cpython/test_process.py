@@ -78,7 +78,7 @@ def test_a_second_interrupt_does_not_wait_for_the_stream():
 
 def test_no_descriptor_is_left_behind(server):
     """Handlers and bodies that fail, and clients that vanish at any moment."""
-    before = server.descriptors()
+    before = server.descriptors_at_rest()
     for _ in range(5):
         server.get('/')
         server.get('/raise')
@@ -93,7 +93,7 @@ def test_no_descriptor_is_left_behind(server):
 
 
 def test_half_headers_keep_nobody_out_and_are_dropped(server):
-    before = server.descriptors()
+    before = server.descriptors_at_rest()
     crowd = [server.connect(b'GET / HTTP/1.1\r\nHost: exam') for _ in range(server.crowd)]
     begin = time.monotonic()
     assert server.answers()

@@ -53,7 +53,7 @@ def test_a_large_streamed_response_arrives_whole(server):
 
 
 def test_clients_that_do_not_speak_tls_or_vanish_do_no_harm(server):
-    before = server.descriptors()
+    before = server.descriptors_at_rest()
     for data in b'GET / HTTP/1.1\r\nHost: a\r\n\r\n', b'', b'\x16\x03\x01', b'x' * 1000:
         with socket.create_connection(('127.0.0.1', server.port), timeout=10) as plain:
             plain.sendall(data)
