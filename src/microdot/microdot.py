@@ -57,7 +57,8 @@ try:
             except StopIteration as exc:  # a future cannot hold it, and would never be done
                 raise RuntimeError('StopIteration') from exc
 
-        return await asyncio.to_thread(call)
+        call_in_host = getattr(args[0], 'call_in_host', None) if args else None  # see microdot.wsgi
+        return await (call_in_host or asyncio.to_thread)(call)
 
     def is_async(f: 'Callable[..., Any]') -> bool:
         return iscoroutinefunction(f) or iscoroutinefunction(f.__call__)  # type: ignore[operator]
@@ -807,7 +808,8 @@ class Request:
     (:class:`MultiDict` of the query), ``headers`` (:class:`NoCaseDict`), ``cookies`` (``dict``), ``content_length``
     (bytes, 0 if unknown), ``content_type`` (``str`` or ``None``), ``http_version`` (``'1.1'``), ``body`` (``bytes``),
     ``stream`` (reader of the body), ``json`` (parsed, or ``None``), ``form`` (:class:`MultiDict` or ``None``),
-    ``files``, ``g`` (an object for the application's own attributes), ``url_prefix`` and ``subapp`` (of the mounted
+    ``files``, ``g`` (an object for the application's own attributes), ``root_path`` (in front of ``path``, where an
+    ASGI or WSGI host serves the application under a prefix), ``url_prefix`` and ``subapp`` (of the mounted
     sub-application), ``route`` (the handler), ``sock`` (reader and writer of the connection).
 
     """
@@ -826,6 +828,7 @@ class Request:
     body = b''
     files: 'Any' = None
     sock: 'Any' = None
+    root_path = ''
     url_prefix = ''
     subapp: 'Microdot | None' = None
     scheme = 'http'
@@ -1168,9 +1171,8 @@ class Response:
 
     async def send_stream(self, stream: 'Any', head: bytes, is_chunked: bool) -> None:
         left = self.headers.get('Content-Length')
-        left = None if left is None else int(left)
         send_file = getattr(stream, 'send_file', None)
-        if send_file and left and await send_file(head, self.body, left):
+        if send_file and left and await send_file(head, self.body, int(left)):
             return
         if not hasattr(self.body, 'read'):  # the first item may be a long time coming
             await stream.awrite(head)
@@ -1181,23 +1183,21 @@ class Response:
         async for data in self.body_iter():
             if is_chunked:
                 data = render_chunk(data)
-            elif left is not None:
-                left -= len(data)
-                if left < 0:
-                    break
             await stream.awrite(head + data if head else data)
             head = b''
             await asyncio.sleep(0)  # a body that never waits, to a client that is fast, must not stop all others
         if is_chunked:
-            await stream.awrite(head + render_chunk(b''))
-        elif left:
-            raise ValueError('the body is not as long as Content-Length says')
-        elif head:
+            head += render_chunk(b'')
+        if head:
             await stream.awrite(head)
 
     def body_iter(self) -> 'BodyIterator':
-        """Return an async iterator over the body, in non-empty pieces of ``bytes``."""
-        return BodyIterator(self.body, self.send_file_buffer_size)
+        """Return an async iterator over the body, in non-empty pieces of ``bytes``.
+
+        It raises ``ValueError`` if they are not as long as ``Content-Length`` says.
+
+        """
+        return BodyIterator(self.body, self.send_file_buffer_size, self.headers.get('Content-Length'))
 
     @classmethod
     def redirect(cls, location: str, status_code: int = 302) -> 'Response':
@@ -1278,10 +1278,13 @@ plain_head = memoize(plain_head)
 JSON = 'application/json; charset=UTF-8'
 
 
+WRONG_LENGTH = 'the body is not as long as Content-Length says'
+
+
 class BodyIterator:
     """Async iterator over any kind of body. A class, because MicroPython has no async generators."""
 
-    def __init__(self, body: 'Any', read_size: int):
+    def __init__(self, body: 'Any', read_size: int, length: 'str | None' = None):
         if hasattr(body, '__aiter__'):
             body = body.__aiter__()
         elif isinstance(body, bytes):
@@ -1290,11 +1293,25 @@ class BodyIterator:
             body = iter(body)
         self.body = body
         self.read_size = read_size
+        self.left = None if length is None else int(length)
 
     def __aiter__(self) -> 'BodyIterator':
         return self
 
     async def __anext__(self) -> bytes:
+        try:
+            data = await self._next()
+        except StopAsyncIteration:
+            if self.left:
+                raise ValueError(WRONG_LENGTH) from None
+            raise
+        if self.left is not None:
+            self.left -= len(data)
+            if self.left < 0:
+                raise ValueError(WRONG_LENGTH)
+        return data
+
+    async def _next(self) -> bytes:
         data: 'Any' = b''
         while not data:  # an empty chunk would end a chunked body
             if hasattr(self.body, '__anext__'):

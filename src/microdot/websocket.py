@@ -370,7 +370,7 @@ def is_key(key: str) -> bool:
         return False
 
 
-def check_handshake(request: Request, allowed_origins: 'list[str] | None') -> None:
+def check_handshake(request: Request) -> None:
     """``ProtocolError`` if a request does not open a WebSocket (RFC 6455 section 4.2.1)."""
     headers = request.headers
     if (request.method != 'GET' or request.http_version != '1.1' or request.content_length
@@ -382,7 +382,12 @@ def check_handshake(request: Request, allowed_origins: 'list[str] | None') -> No
     if headers['Sec-WebSocket-Version'] != '13':
         raise ProtocolError(426, {'Sec-WebSocket-Version': '13', 'Upgrade': 'websocket',
                                   'Connection': 'Upgrade, close'})
-    if allowed_origins is not None and headers.get('Origin', '').lower() not in [''] + [
+    if not getattr(request.sock[0], 'can_upgrade', True):
+        raise ProtocolError(501)  # the host has no way to do this
+
+
+def check_origin(request: Request, allowed_origins: 'list[str] | None') -> None:
+    if allowed_origins is not None and request.headers.get('Origin', '').lower() not in [''] + [
             origin.lower() for origin in allowed_origins]:
         raise ProtocolError(403)
 
@@ -396,23 +401,35 @@ async def websocket_upgrade(request: Request, subprotocols: 'list[str] | None' =
 
     """
     request.keeps_alive = False  # a proxy may take what follows for frames, and let it pass
-    check_handshake(request, allowed_origins)
-    headers = {'Upgrade': 'websocket', 'Connection': 'Upgrade',
-               'Sec-WebSocket-Accept': accept_key(request.headers['Sec-WebSocket-Key'])}
-    deflate = None
-    if compression:
-        deflate = load('deflate').negotiate(request.headers.get('Sec-WebSocket-Extensions', ''), compression)
-        if deflate:
-            headers['Sec-WebSocket-Extensions'] = deflate.response
-    ws = WebSocket(request, deflate)
-    offered = parse_list(request.headers.get('Sec-WebSocket-Protocol'))
+    headers: 'dict[str, str]' = {}
+    make = getattr(request.sock[0], 'make_websocket', None)  # a host has done the handshake and speaks in messages
+    if make:
+        check_origin(request, allowed_origins)
+        ws = make(request)
+    else:
+        check_handshake(request)
+        check_origin(request, allowed_origins)
+        ws = WebSocket(request, answer_handshake(request, headers, compression))
+    offered = ws.offered if make else parse_list(request.headers.get('Sec-WebSocket-Protocol'))
     for name in subprotocols or []:  # in the order of the server's preference
         if name in offered and not ws.subprotocol:
             ws.subprotocol = headers['Sec-WebSocket-Protocol'] = name
     await ws.open(headers)
     if ping_interval:
         ws.heartbeat = asyncio.create_task(ws.beat(ping_interval, ping_timeout or ping_interval))
-    return ws
+    return ws  # type: ignore[no-any-return]
+
+
+def answer_handshake(request: Request, headers: 'dict[str, str]', compression: 'Any') -> 'Deflate | None':
+    """Fill in the headers that accept a handshake (RFC 6455 section 4.2.2); returns what compresses messages."""
+    headers.update({'Upgrade': 'websocket', 'Connection': 'Upgrade',
+                    'Sec-WebSocket-Accept': accept_key(request.headers['Sec-WebSocket-Key'])})
+    deflate = None
+    if compression:
+        deflate = load('deflate').negotiate(request.headers.get('Sec-WebSocket-Extensions', ''), compression)
+        if deflate:
+            headers['Sec-WebSocket-Extensions'] = deflate.response
+    return deflate
 
 
 def with_websocket(f: 'Callable[..., Any] | None' = None, **options: 'Any') -> 'Any':

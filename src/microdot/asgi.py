@@ -1,0 +1,521 @@
+"""ASGI 3: applications under uvicorn, hypercorn, granian, daphne and others (CPython only).
+
+The adapter translates a scope to a request and a response to messages. All that they mean is decided in the core.
+
+"""
+import asyncio
+from functools import lru_cache
+
+from microdot import microdot as core
+from microdot.hosts import HostedApp, HostedBody, HostedConnection, Request, find_target, has_no_body
+from microdot.microdot import (
+    Disconnected,
+    Response,
+    URLPattern,
+    abort,
+    close_bodies,
+    decode,
+    invoke_handler,
+    log_error,
+    redirect,
+    send_file,
+    with_charset,
+)
+from microdot.websocket import (
+    ABNORMAL,
+    BINARY,
+    CLOSE,
+    EVENT_COST,
+    MAX_BURST,
+    NO_STATUS,
+    TEXT,
+    WebSocket,
+    WebSocketError,
+    parse_close,
+    render_close,
+    websocket_upgrade,
+    with_websocket,
+)
+
+if False:  # TYPE_CHECKING
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from typing import Any
+
+    Message = dict[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+__all__ = ['ASGIApp', 'Microdot', 'Request', 'Response', 'URLPattern', 'WebSocketError', 'abort', 'redirect',
+           'send_file', 'websocket_upgrade', 'with_websocket']
+
+# RFC 9113 section 8.2.2: these are about a connection of HTTP/1, other versions do not have them
+CONNECTION_FIELDS = ('connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade')
+
+
+BODY_FIELDS = (b'content-length', b'transfer-encoding')
+
+
+class Microdot(HostedApp):
+    """An application that is an ASGI application, too.
+
+    :param lifespan_startup: ``f(scope)``, called when the host starts, with the scope of the lifespan protocol;
+                             ``scope['state']`` is what requests find in ``request.asgi_scope['state']``.
+    :param lifespan_shutdown: ``f(scope)``, called when it has stopped.
+
+    An exception in one of them is logged and reported to the host, which then does not start.
+
+    """
+
+    def __init__(self, lifespan_startup: 'Callable[[Any], Any] | None' = None,
+                 lifespan_shutdown: 'Callable[[Any], Any] | None' = None):
+        super().__init__()
+        self.lifespan_startup = lifespan_startup
+        self.lifespan_shutdown = lifespan_shutdown
+
+    async def __call__(self, scope: 'dict[str, Any]', receive: 'Receive', send: 'Send') -> None:
+        """Answer one request, hold one conversation, or live through one lifespan; ``ValueError`` for other types."""
+        kind = scope['type']
+        if kind == 'http':
+            await HTTPConnection(self, scope, receive, send).serve()
+        elif kind == 'websocket':
+            await WebSocketConnection(self, scope, receive, send).serve()
+        elif kind == 'lifespan':
+            await self.live(scope, receive, send)
+        else:
+            raise ValueError('unknown type of scope: %s' % kind)
+        if self.is_stopping:
+            self.stop_host()
+
+    async def live(self, scope: 'dict[str, Any]', receive: 'Receive', send: 'Send') -> None:
+        """Follow the lifespan protocol."""
+        for phase, hook in ('startup', self.start_up), ('shutdown', self.lifespan_shutdown):
+            await receive()
+            try:
+                if hook:
+                    await invoke_handler(hook, scope)
+            except Exception as exc:
+                log_error(exc, None)
+                await send({'type': 'lifespan.%s.failed' % phase, 'message': '%s: %s' % (type(exc).__name__, exc)})
+                return
+            await send({'type': 'lifespan.%s.complete' % phase})
+
+    async def start_up(self, scope: 'dict[str, Any]') -> None:
+        for route in self.routes:
+            if not route[0].is_static:
+                route[0].compile()  # so that a mistake shows now and not with the first request
+        if self.lifespan_startup:
+            await invoke_handler(self.lifespan_startup, scope)
+
+
+@lru_cache(64)
+def plain_fields(kind: str) -> 'list[tuple[bytes, bytes]]':
+    """Return the header of a plain response, but for its length."""
+    return [(b'content-type', with_charset(kind).encode())]
+
+
+class HTTPConnection(HostedConnection):
+    """The messages of one request and its response."""
+
+    prefix = 'http.'
+    pending: 'asyncio.Future[Message] | None' = None  # the next message, while somebody waits for the client's end
+    is_body_complete = False
+
+    def __init__(self, app: Microdot, scope: 'dict[str, Any]', receive: 'Receive', send: 'Send'):
+        super().__init__(app)
+        self.scope = scope
+        self.fields = list(scope.get('headers') or ())  # any iterable
+        self._receive = receive
+        self._send = send
+
+    def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
+        client = self.scope.get('client') if name == 'peername' else None
+        return (client[0], int(client[1] or 0)) if client else default
+
+    def iter_fields(self) -> 'Iterator[tuple[str, str]]':
+        for name, value in self.fields:
+            yield decode(name), decode(value)
+
+    async def serve(self) -> None:
+        request = self.make_request()
+        is_unsized = request.http_version[:1] != '1'
+        if is_unsized or any(name in BODY_FIELDS for name, _ in self.fields):
+            length = self.find_length(request, is_unsized)
+            if length:
+                await request.load(HostedBody(self, length, False))  # type: ignore[arg-type]
+        try:
+            await self.answer(request)
+        finally:
+            if self.pending:
+                self.pending.cancel()
+
+    def make_request(self) -> Request:
+        scope = self.scope
+        path = scope['path']
+        raw_path = scope.get('raw_path')
+        query = scope.get('query_string')
+        request = Request(self.app, self.get_extra_info('peername', ('', 0)), scope.get('method', 'GET'),
+                          find_target(decode(raw_path) if raw_path else '', path, decode(query) if query else ''),
+                          scope.get('http_version', '1.1'), None, sock=(self, self))
+        request.asgi_scope = scope
+        if scope.get('scheme') in ('https', 'wss'):
+            request.scheme = 'https'
+        if scope.get('root_path'):
+            request.set_root(scope['root_path'])
+        return request
+
+    # --- receiving
+
+    async def receive(self) -> 'Message':
+        """Return the next message, also if it is awaited elsewhere already."""
+        pending = self.pending
+        if not pending:
+            return await self._receive()
+        message = await asyncio.shield(pending)
+        if self.pending is pending:
+            self.pending = None
+            if self.watcher and message['type'] == 'http.request':
+                self.expect()
+        return message
+
+    async def receive_body(self, n: int) -> 'bytes | None':
+        if self.is_body_complete:
+            return None
+        message = await self.receive()
+        if message['type'] != 'http.request':
+            self.is_eof = True
+            raise Disconnected()
+        self.is_body_complete = not message.get('more_body', False)
+        return message.get('body', b'')  # type: ignore[no-any-return]
+
+    def watch(self, watcher: 'Any') -> None:
+        self.watcher = watcher
+        self.expect()
+
+    def expect(self) -> None:
+        """Wait for the next message in the background."""
+        if not self.pending:
+            self.pending = asyncio.ensure_future(self._receive())
+            self.pending.add_done_callback(self.notice)
+
+    def notice(self, pending: 'asyncio.Future[Message]') -> None:
+        if pending.cancelled():
+            return
+        if pending.exception() or pending.result()['type'] != 'http.request':
+            self.is_eof = True
+            if self.watcher:
+                self.watcher.notice()
+        elif self.is_body_complete or not pending.result().get('more_body', False):
+            self.is_body_complete = self.is_body_complete or not pending.result().get('body')
+            if self.is_body_complete:  # else it waits for who reads the body
+                self.pending = None
+                self.expect()
+
+    # --- sending
+
+    async def send(self, message: 'Message') -> None:
+        """Give a message to the host; ``Disconnected`` if the client is gone."""
+        if self.is_eof:
+            raise Disconnected()
+        try:
+            await self._send(message)
+        except OSError as exc:  # since version 2.4 of the specification
+            self.is_eof = True
+            raise Disconnected(*exc.args) from None
+
+    async def awrite(self, data: bytes, is_last: bool = False) -> None:
+        """Send a part of the response's body."""
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))  # not the zeros that bytes() makes of an int
+        await self.send({'type': self.prefix + 'response.body', 'body': data, 'more_body': not is_last})
+
+    async def respond(self, request: Request, response: Response) -> None:
+        is_empty = has_no_body(request, response)
+        body = response.body
+        if response.is_plain:  # PERF: bench, hosts
+            fields = plain_fields(response._kind or response.default_content_type) + [
+                (b'content-length', b'%d' % len(body))]
+            await self.send({'type': self.prefix + 'response.start', 'status': response.status_code,
+                             'headers': fields})
+            await self.awrite(b'' if is_empty else body, True)
+            return
+        try:
+            await self.send({'type': self.prefix + 'response.start', 'status': response.status_code,
+                             'headers': self.render_fields(response)})
+            if not is_empty and not isinstance(body, bytes):
+                await self.stream(request, response)
+                body = b''
+            await self.awrite(b'' if is_empty else body, True)
+        finally:
+            await close_bodies([response.body] + response.origins)
+
+    def render_fields(self, response: Response) -> 'list[tuple[bytes, bytes]]':
+        is_http1 = self.scope.get('http_version', '1.1')[:1] == '1'
+        fields = []
+        for name, value in response.headers.items():
+            name = name.lower()
+            if is_http1 or name not in CONNECTION_FIELDS:
+                for item in value if isinstance(value, list) else (value,):
+                    fields.append((name.encode(), str(item).encode()))
+        return fields
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# WebSocket
+# ---------------------------------------------------------------------------------------------------------------
+
+class WebSocketConnection(HTTPConnection):
+    """The messages of one conversation, or of the response that denies it."""
+
+    prefix = 'websocket.http.'
+    is_connected = False
+
+    async def serve(self) -> None:
+        message = await self._receive()
+        if message['type'] != 'websocket.connect':
+            return
+        try:
+            await self.answer(self.make_request())
+        finally:
+            if self.pending:
+                self.pending.cancel()
+
+    async def respond(self, request: Request, response: Response) -> None:
+        if 'websocket.http.response' in (self.scope.get('extensions') or ()):
+            await super().respond(request, response)
+            return
+        await close_bodies([response.body] + response.origins)
+        await self.send({'type': 'websocket.close'})  # which becomes a 403
+
+    async def receive_again(self) -> 'Message':
+        """Return the messages from the first one on, to an application that this one gives the conversation to."""
+        if not self.is_connected:
+            self.is_connected = True
+            return {'type': 'websocket.connect'}
+        return await self._receive()
+
+    def make_websocket(self, request: Request) -> 'ASGIWebSocket':
+        return ASGIWebSocket(request)
+
+
+class ASGIWebSocket(WebSocket):
+    """A conversation with a client; frames and pings are the host's, who gives and takes messages."""
+
+    def __init__(self, request: Request):
+        super().__init__(request)
+        self.offered = list(request.asgi_scope.get('subprotocols') or ())
+
+    async def open(self, headers: 'dict[str, str]') -> None:
+        sock = self.sock
+        await sock.send({'type': 'websocket.accept', 'subprotocol': self.subprotocol, 'headers': []})
+        sock.is_upgraded = True
+        sock.watcher = self
+        self.reader = asyncio.create_task(self._read())
+
+    async def send(self, data: 'str | bytes', opcode: 'int | None' = None) -> None:
+        """See :meth:`WebSocket.send`; ``ValueError`` for frames that only the host can send, such as ``PING``."""
+        if opcode == CLOSE:
+            await self.close(*parse_close(data.encode() if isinstance(data, str) else data))
+            return
+        if opcode is None:
+            opcode = TEXT if isinstance(data, str) else BINARY
+        if opcode not in (TEXT, BINARY):
+            raise ValueError('an ASGI host sends pings and fragments by itself')
+        message: 'Message' = {'type': 'websocket.send'}
+        if opcode == TEXT:
+            message['text'] = data if isinstance(data, str) else bytes(data).decode()
+        else:
+            message['bytes'] = data.encode() if isinstance(data, str) else bytes(data)
+        await self._send_message(message)
+        self.burst += len(data) + EVENT_COST
+        if self.burst > MAX_BURST:  # to a client that is fast: this must not stop all others
+            self.burst = 0
+            await asyncio.sleep(0)
+
+    async def _send_message(self, message: 'Message') -> None:
+        if self.closed:
+            raise self._end_error()
+        if message['type'] == 'websocket.close':
+            self.closed = True
+        try:
+            await self.sock.send(message)
+        except Disconnected:
+            self._lose('the client cannot be reached')
+            raise WebSocketError(ABNORMAL, 'the client cannot be reached') from None
+
+    async def _close(self, code: int, reason: str) -> None:
+        code, reason = parse_close(render_close(code, reason))  # as much of it as a frame holds
+        await self._send_message({'type': 'websocket.close', 'code': 1000 if code == NO_STATUS else code,
+                                  'reason': reason})
+        self.messages.clear()
+        self.queue_size = 0
+        self.notice()
+
+    async def beat(self, interval: float, timeout: float) -> None:
+        """Do nothing: hosts have settings for pings of their own."""
+
+    def notice(self) -> None:
+        """Let the reader go on: there is room for messages."""
+        self.is_full = False
+        self.arrival.set()
+
+    async def _read(self) -> None:
+        """Take messages until there are no more, or there is no room for them."""
+        while not self.error:
+            while self.queue_size >= self.max_queue_size:
+                self.is_full = True
+                await self.arrival.wait()
+            try:
+                message = await self.sock.receive()
+            except OSError:
+                message = {'type': 'websocket.disconnect', 'code': ABNORMAL}
+            if message['type'] == 'websocket.receive':
+                self._take_message(message)
+            else:
+                self._hear_end(message)
+
+    def _take_message(self, message: 'Message') -> None:
+        text = message.get('text')
+        data: 'Any' = message.get('bytes') if text is None else text
+        limit = self.decoder.max_length if self.decoder else 0
+        if limit and len(data) * 4 > limit and len(data if text is None else text.encode()) > limit:
+            self._stop(WebSocketError(1009, 'message too long'))
+        else:
+            self._take(BINARY if text is None else TEXT, data)
+
+    def _hear_end(self, message: 'Message') -> None:
+        self.closed = True
+        if self.close_code is None:
+            self.close_code = message.get('code') or NO_STATUS
+            self.close_reason = message.get('reason') or ''
+        if self.close_code == ABNORMAL:
+            self._lose('the client is gone')
+        else:
+            self._stop(WebSocketError(self.close_code, self.close_reason))
+
+    async def finish(self, response: 'Response | None') -> None:
+        try:
+            await super().finish(response)
+        finally:
+            self.reader.cancel()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Other ASGI applications
+# ---------------------------------------------------------------------------------------------------------------
+
+class ASGIApp(core.Microdot):
+    """Another ASGI application as a sub-application: ``app.mount(ASGIApp(other), url_prefix='/other')``.
+
+    It works under every server, and gets what :class:`Request` lets pass. WebSockets it gets under an ASGI host only.
+    Its lifespan is its own matter: nobody calls it with such a scope.
+
+    :param asgi_app: an ASGI 3 application.
+
+    """
+
+    methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']
+
+    def __init__(self, asgi_app: 'Callable[[Any, Any, Any], Awaitable[None]]'):
+        super().__init__()
+        self.asgi_app = asgi_app
+        for pattern in '', '/', '/<re:.+:rest>':
+            self.route(pattern, self.methods)(self.forward)
+
+    async def forward(self, request: core.Request, rest: str = '') -> 'Any':
+        """Let the other application answer."""
+        sock = request.sock[0]
+        scope = make_scope(request)
+        if isinstance(sock, WebSocketConnection):
+            sock.is_upgraded = True
+            await self.asgi_app(dict(sock.scope, root_path=scope['root_path']), sock.receive_again, sock._send)
+            return Response.already_handled
+        return await Forwarding(request).run(self.asgi_app, scope)
+
+
+def make_scope(request: core.Request) -> 'dict[str, Any]':
+    """Return the scope of a request to a mounted application."""
+    root_path = request.root_path
+    target, _, query = request.url.partition('?')
+    return {
+        'type': 'http', 'asgi': {'version': '3.0', 'spec_version': '2.3'}, 'http_version': request.http_version,
+        'method': request.method, 'scheme': request.scheme, 'path': root_path + request.path,
+        'raw_path': target.encode(), 'query_string': query.encode(), 'root_path': root_path + request.url_prefix,
+        'headers': [(name.lower().encode(), str(value).encode()) for name, value in request.headers.items()],
+        'client': request.client_addr, 'server': None}
+
+
+class Forwarding:
+    """The messages between a request and a mounted application."""
+
+    tasks: 'set[Any]' = set()  # which the event loop alone would forget
+
+    def __init__(self, request: core.Request):
+        self.stream = request.stream
+        self.messages: 'asyncio.Queue[Message]' = asyncio.Queue(1)
+        self.is_received = False
+        self.is_complete = False
+        self.is_over = asyncio.Event()
+
+    async def run(self, asgi_app: 'Callable[[Any, Any, Any], Awaitable[None]]', scope: 'dict[str, Any]') -> Response:
+        self.task = asyncio.ensure_future(asgi_app(scope, self.receive, self.messages.put))
+        self.tasks.add(self.task)
+        self.task.add_done_callback(self.forget)
+        start = await self.next()
+        headers = core.NoCaseDict()
+        for name, value in start.get('headers', ()):
+            if decode(name).lower() not in CONNECTION_FIELDS:
+                headers.setdefault(decode(name), []).append(decode(value))
+        for name, values in headers.items():
+            if len(values) == 1:
+                headers[name] = values[0]
+        first = await self.next()
+        self.is_complete = not first.get('more_body')
+        body = first.get('body', b'') if self.is_complete else self.pieces(first)
+        return Response(body, start['status'], headers)
+
+    async def receive(self) -> 'Message':
+        if self.is_received:
+            await self.is_over.wait()
+            return {'type': 'http.disconnect'}
+        data = await self.stream.read(65536)
+        self.is_received = not data
+        return {'type': 'http.request', 'body': data, 'more_body': bool(data)}
+
+    async def next(self) -> 'Message':
+        """Return the next message of the application; what it raises, if it ends before."""
+        getter = asyncio.ensure_future(self.messages.get())
+        try:
+            await asyncio.wait((getter, self.task), return_when=asyncio.FIRST_COMPLETED)
+            if not getter.done():
+                self.task.result()
+                raise RuntimeError('the mounted application has not completed its response')
+            return getter.result()
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            getter.cancel()
+
+    async def pieces(self, message: 'Message') -> 'AsyncIterator[bytes]':
+        try:
+            while message.get('more_body'):
+                yield message.get('body', b'')
+                message = await self.next()
+            yield message.get('body', b'')
+        except GeneratorExit:
+            self.end()
+            raise
+        self.is_complete = True
+        self.is_over.set()
+
+    def forget(self, task: 'asyncio.Future[None]') -> None:
+        self.tasks.discard(task)
+        if self.is_complete and not task.cancelled():
+            exc = task.exception()
+            if exc:
+                log_error(exc, None)
+
+    def end(self) -> None:
+        """The client is gone: tell the application, which has no time for more."""
+        self.is_over.set()
+        self.task.cancel()
