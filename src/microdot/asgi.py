@@ -10,6 +10,7 @@ from microdot import microdot as core
 from microdot.hosts import HostedApp, HostedBody, HostedConnection, Request, find_target, has_no_body
 from microdot.microdot import (
     Disconnected,
+    ProtocolError,
     Response,
     URLPattern,
     abort,
@@ -38,7 +39,7 @@ from microdot.websocket import (
 )
 
 if False:  # TYPE_CHECKING
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Any
 
     Message = dict[str, Any]
@@ -107,6 +108,15 @@ class Microdot(HostedApp):
             await invoke_handler(self.lifespan_startup, scope)
 
 
+def parse_fields(fields: 'Any') -> core.NoCaseDict:
+    headers = core.NoCaseDict()
+    headers.add_fields([(decode(name), decode(value)) for name, value in fields])
+    return headers
+
+
+recall_fields = lru_cache(128)(parse_fields)  # PERF: bench, hosts: clients repeat themselves
+
+
 @lru_cache(64)
 def plain_fields(kind: str) -> 'list[tuple[bytes, bytes]]':
     """Return the header of a plain response, but for its length."""
@@ -131,22 +141,45 @@ class HTTPConnection(HostedConnection):
         client = self.scope.get('client') if name == 'peername' else None
         return (client[0], int(client[1] or 0)) if client else default
 
-    def iter_fields(self) -> 'Iterator[tuple[str, str]]':
-        for name, value in self.fields:
-            yield decode(name), decode(value)
+    def get_fields(self) -> core.NoCaseDict:
+        try:
+            return recall_fields(tuple(self.fields))
+        except TypeError:  # the pairs are lists
+            return parse_fields(self.fields)
 
     async def serve(self) -> None:
         request = self.make_request()
-        is_unsized = request.http_version[:1] != '1'
-        if is_unsized or any(name in BODY_FIELDS for name, _ in self.fields):
-            length = self.find_length(request, is_unsized)
-            if length:
-                await request.load(HostedBody(self, length, False))  # type: ignore[arg-type]
+        may_have_body = is_unsized = request.http_version[:1] != '1'
+        for field in self.fields:
+            if field[0] in BODY_FIELDS:
+                may_have_body = True
+        if may_have_body:
+            await self.load(request, is_unsized)
         try:
             await self.answer(request)
         finally:
             if self.pending:
                 self.pending.cancel()
+
+    async def load(self, request: Request, is_unsized: bool) -> None:
+        """Load a body that is small, or prepare to stream it."""
+        length = self.find_length(request, is_unsized)
+        if not length:
+            return
+        body = HostedBody(self, length, False)  # type: ignore[arg-type]
+        if 0 < length <= min(request.max_body_length, request.max_content_length):
+            try:
+                request.body = await self.receive_body(length) or b''
+                if self.is_body_complete and len(request.body) == length:  # PERF: bench, hosts, JSON echo
+                    return
+                body.data = request.body
+                body.count_in(request.body)
+            except Disconnected:
+                body.status = 400
+            if body.status:
+                request.refusal = ProtocolError(body.status)
+                return
+        await request.load(body)
 
     def make_request(self) -> Request:
         scope = self.scope
@@ -231,12 +264,14 @@ class HTTPConnection(HostedConnection):
     async def respond(self, request: Request, response: Response) -> None:
         is_empty = has_no_body(request, response)
         body = response.body
-        if response.is_plain:  # PERF: bench, hosts
+        if response.is_plain and self.prefix == 'http.':  # PERF: bench, hosts
             fields = plain_fields(response._kind or response.default_content_type) + [
                 (b'content-length', b'%d' % len(body))]
-            await self.send({'type': self.prefix + 'response.start', 'status': response.status_code,
-                             'headers': fields})
-            await self.awrite(b'' if is_empty else body, True)
+            try:
+                await self._send({'type': 'http.response.start', 'status': response.status_code, 'headers': fields})
+                await self._send({'type': 'http.response.body', 'body': b'' if is_empty else body})
+            except OSError as exc:
+                raise Disconnected(*exc.args) from None
             return
         try:
             await self.send({'type': self.prefix + 'response.start', 'status': response.status_code,

@@ -41,8 +41,7 @@ class Request(core.Request):
     def __getattr__(self, name: str) -> 'Any':
         if name != 'fields':
             return super().__getattr__(name)
-        self.fields = core.NoCaseDict()
-        self.fields.add_fields(self.sock[0].iter_fields())
+        self.fields = self.sock[0].get_fields()
         return self.fields
 
     def set_root(self, root_path: str) -> None:
@@ -79,25 +78,29 @@ class HostedBody(BodyStream):
     """
     connection: 'Any'
 
+    def count_in(self, data: 'bytes | None') -> None:
+        """Note that so many bytes have come; ``None`` for the end."""
+        if data is None:
+            self.status = 400 if self.left > 0 else 0  # it is not complete
+            self.left = 0
+            return
+        self.count += len(data)
+        if self.left > 0:
+            self.left -= len(data)
+            if self.left < 0:
+                self.status = 400
+        elif self.count > core.Request.max_content_length:
+            self.status = 413
+
     async def _fill(self, n: int) -> bool:
         data: 'bytes | None' = b''
         while self.left and not data and not self.status:
+            n = min(max(n, self.small_read_size), self.left) if self.left > 0 else self.read_size
             try:
-                n = max(n, self.small_read_size)
-                data = await self.connection.receive_body(min(n, self.left) if self.left > 0 else self.read_size)
+                data = await self.connection.receive_body(n)
+                self.count_in(data)
             except Disconnected:
                 self.status = 400
-            if data is None:
-                self.status = 400 if self.left > 0 else 0  # it is not complete
-                self.left = 0
-                break
-            self.count += len(data)
-            if self.left > 0:
-                self.left -= len(data)
-                if self.left < 0:
-                    self.status = 400
-            elif self.count > core.Request.max_content_length:
-                self.status = 413
         if self.status:
             raise ProtocolError(self.status)
         return self._feed(data or b'')
@@ -118,16 +121,17 @@ class HostedConnection(AsyncBytesIO):
     watcher: 'Any' = None
     task: 'Any' = None
 
+    data = b''
+
     def __init__(self, app: 'HostedApp'):
-        super().__init__()
         self.app = app
         self.server = app.host or app.make_host()
 
     def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
         return default
 
-    def iter_fields(self) -> 'Any':
-        """Return the header lines as pairs of ``str``."""
+    def get_fields(self) -> core.NoCaseDict:
+        """Return the headers, which are not to be changed."""
         raise NotImplementedError
 
     async def receive_body(self, n: int) -> 'bytes | None':

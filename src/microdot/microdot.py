@@ -649,7 +649,7 @@ def body_framing(version: str, headers: NoCaseDict) -> 'tuple[int, bool]':
         return -1, expect is not None
     if length is None:
         return 0, False
-    lengths = tokens(length)
+    lengths = tokens(length) if ',' in length else [length]
     length = lengths[0]
     if lengths.count(length) != len(lengths) or not length.encode().isdigit():  # of bytes: ASCII digits only
         raise ProtocolError(400)

@@ -32,9 +32,11 @@ class SharedSelector(DefaultSelector):
         loop.has_news = False  # it knows all of them by now
         loop.lock.release()
         try:
-            return super().select(timeout)
+            events = super().select(timeout)
         finally:
             loop.lock.acquire()
+        # what others have registered meanwhile, the loop would take an event from before for one of that
+        return super().select(0) if events else events
 
     def register(self, *args: 'Any') -> 'Any':
         self.loop.has_news = True

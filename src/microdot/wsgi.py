@@ -18,6 +18,7 @@ from threading import Lock, get_ident
 from microdot.hosts import HostedApp, HostedBody, HostedConnection, Request, find_target, has_no_body
 from microdot.microdot import (
     Disconnected,
+    NoCaseDict,
     ProtocolError,
     Response,
     URLPattern,
@@ -35,7 +36,7 @@ from microdot.shared_loop import LoopThread
 from microdot.websocket import WebSocketError, websocket_upgrade, with_websocket
 
 if False:  # TYPE_CHECKING
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
 __all__ = ['Microdot', 'Request', 'Response', 'URLPattern', 'WebSocketError', 'abort', 'redirect', 'send_file',
@@ -45,6 +46,9 @@ MAX_BUFFERED = 65536  # bytes of a stream that the host has not taken yet; its b
 # The host's own (PEP 3333, "Other HTTP Features")
 HOP_BY_HOP = ('connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te',
               'trailers', 'transfer-encoding', 'upgrade')
+
+
+NO_REASON = 'Unknown'  # a status ends in no space (PEP 3333, "The start_response() Callable")
 
 
 def check_host() -> None:
@@ -128,7 +132,7 @@ def field_name(key: str) -> str:
 
 @lru_cache(64)
 def status_line(status_code: int) -> str:
-    return '%d %s' % (status_code, reason_phrase(status_code))
+    return '%d %s' % (status_code, reason_phrase(status_code) or NO_REASON)
 
 
 @lru_cache(64)
@@ -186,14 +190,18 @@ class Exchange(HostedConnection):
     def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
         if name != 'peername':
             return default
-        return self.environ.get('REMOTE_ADDR') or '', int(self.environ.get('REMOTE_PORT') or 0)
+        port = self.environ.get('REMOTE_PORT', '')
+        return self.environ.get('REMOTE_ADDR') or '', int(port) if port.isdigit() else 0
 
-    def iter_fields(self) -> 'Iterator[tuple[str, str]]':
+    def get_fields(self) -> NoCaseDict:
+        fields = NoCaseDict()
         for key, value in self.environ.items():
-            if key[:5] == 'HTTP_':
-                yield field_name(key[5:]), from_latin1(value)
-            elif value and (key == 'CONTENT_TYPE' or key == 'CONTENT_LENGTH'):
-                yield field_name(key), from_latin1(value)
+            if key == 'CONTENT_TYPE' or key == 'CONTENT_LENGTH':
+                if value:
+                    fields[field_name(key)] = from_latin1(value)
+            elif key[:5] == 'HTTP_' and key[5:] not in ('CONTENT_TYPE', 'CONTENT_LENGTH'):  # of a "Content_Length"
+                fields[field_name(key[5:])] = from_latin1(value)
+        return fields
 
     def make_request(self) -> WSGIRequest:
         environ = self.environ
@@ -228,8 +236,12 @@ class Exchange(HostedConnection):
             request.refusal = ProtocolError(411)  # nobody knows where it ends
         elif 0 < length <= min(Request.max_body_length, Request.max_content_length):
             data = b''
+            read = self.environ['wsgi.input'].read
             with suppress(Exception):  # what hosts raise differs
-                data = self.environ['wsgi.input'].read(length)
+                data = part = read(length)
+                while part and len(data) < length:  # unbuffered, as a socket
+                    part = read(length - len(data))
+                    data += part
             if len(data) == length:
                 request.body = data
             else:
@@ -260,7 +272,7 @@ class Exchange(HostedConnection):
                 ('Content-Length', str(len(response.body)))]
         else:
             status = status_line(response.status_code) if response.reason is None else to_latin1(
-                '%d %s' % (response.status_code, response.reason))
+                '%d %s' % (response.status_code, response.reason.strip() or NO_REASON))
             fields = render_fields(response)
         start_response(status, fields)
         if has_no_body(self.request, response):
@@ -345,7 +357,12 @@ class Exchange(HostedConnection):
             if not is_empty:
                 self.is_streaming = True
                 self.inbox.put(response)
-                await self.stream(request, response)
+                try:
+                    await self.stream(request, response)
+                except Disconnected:
+                    if self.is_eof:
+                        raise
+                    raise RuntimeError('the stream was broken off') from None  # its end must not look complete
         finally:
             await close_bodies([response.body] + response.origins)
         if is_empty:
@@ -404,7 +421,8 @@ class BlockingPieces(Pieces):
 
     def __next__(self) -> bytes:
         try:
-            return step(self.iterator.__anext__())  # type: ignore[no-any-return]
+            data = step(self.iterator.__anext__())
+            return data if type(data) is bytes else bytes(memoryview(data))
         except StopAsyncIteration:
             raise StopIteration from None
 
@@ -438,8 +456,8 @@ class SocketConnection(ProtocolConnection):
         self.exchange = exchange
         self.host_socket = sock
 
-    def iter_fields(self) -> 'Iterator[tuple[str, str]]':
-        return self.exchange.iter_fields()
+    def get_fields(self) -> NoCaseDict:
+        return self.exchange.get_fields()
 
     async def awrite(self, data: 'bytes | memoryview') -> None:
         if not self.transport:
