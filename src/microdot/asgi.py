@@ -7,10 +7,13 @@ import asyncio
 from functools import lru_cache
 
 from microdot import microdot as core
-from microdot.hosts import HostedApp, HostedBody, HostedConnection, Request, find_target, has_no_body
+from microdot.hosts import HostedApp, HostedBody, HostedConnection, HostedRequest, find_target, has_no_body
 from microdot.microdot import (
+    MEMO_SIZE,
     Disconnected,
+    NoCaseDict,
     ProtocolError,
+    Request,
     Response,
     URLPattern,
     abort,
@@ -108,8 +111,8 @@ class Microdot(HostedApp):
             await invoke_handler(self.lifespan_startup, scope)
 
 
-def parse_fields(fields: 'Any') -> core.NoCaseDict:
-    headers = core.NoCaseDict()
+def parse_fields(fields: 'Any') -> NoCaseDict:
+    headers = NoCaseDict()
     headers.add_fields([(decode(name), decode(value)) for name, value in fields])
     return headers
 
@@ -141,11 +144,14 @@ class HTTPConnection(HostedConnection):
         client = self.scope.get('client') if name == 'peername' else None
         return (client[0], int(client[1] or 0)) if client else default
 
-    def get_fields(self) -> core.NoCaseDict:
+    def get_fields(self) -> NoCaseDict:
+        fields = self.fields
+        if sum([len(name) + len(value) for name, value in fields]) > MEMO_SIZE:  # nor is it likely to come again
+            return parse_fields(fields)
         try:
-            return recall_fields(tuple(self.fields))
+            return recall_fields(tuple(fields))
         except TypeError:  # the pairs are lists
-            return parse_fields(self.fields)
+            return parse_fields(fields)
 
     async def serve(self) -> None:
         request = self.make_request()
@@ -161,32 +167,29 @@ class HTTPConnection(HostedConnection):
             if self.pending:
                 self.pending.cancel()
 
-    async def load(self, request: Request, is_unsized: bool) -> None:
+    async def load(self, request: HostedRequest, is_unsized: bool) -> None:
         """Load a body that is small, or prepare to stream it."""
         length = self.find_length(request, is_unsized)
         if not length:
             return
-        body = HostedBody(self, length, False)  # type: ignore[arg-type]
-        if 0 < length <= min(request.max_body_length, request.max_content_length):
+        if 0 < length <= min(Request.max_body_length, Request.max_content_length):  # PERF: bench, hosts, JSON echo
             try:
-                request.body = await self.receive_body(length) or b''
-                if self.is_body_complete and len(request.body) == length:  # PERF: bench, hosts, JSON echo
-                    return
-                body.data = request.body
-                body.count_in(request.body)
+                data = await self.receive_body(length) or b''
             except Disconnected:
-                body.status = 400
-            if body.status:
-                request.refusal = ProtocolError(body.status)
+                request.refusal = ProtocolError(400)
                 return
-        await request.load(body)
+            if self.is_body_complete and len(data) == length:
+                request.body = data
+                return
+            self.data = data + self.data
+        await request.load(HostedBody(self, length, False))  # type: ignore[arg-type]
 
-    def make_request(self) -> Request:
+    def make_request(self) -> HostedRequest:
         scope = self.scope
         path = scope['path']
         raw_path = scope.get('raw_path')
         query = scope.get('query_string')
-        request = Request(self.app, self.get_extra_info('peername', ('', 0)), scope.get('method', 'GET'),
+        request = HostedRequest(self.app, self.get_extra_info('peername', ('', 0)), scope.get('method', 'GET'),
                           find_target(decode(raw_path) if raw_path else '', path, decode(query) if query else ''),
                           scope.get('http_version', '1.1'), None, sock=(self, self))
         request.asgi_scope = scope
@@ -198,27 +201,28 @@ class HTTPConnection(HostedConnection):
 
     # --- receiving
 
-    async def receive(self) -> 'Message':
-        """Return the next message, also if it is awaited elsewhere already."""
-        pending = self.pending
-        if not pending:
-            return await self._receive()
-        message = await asyncio.shield(pending)
-        if self.pending is pending:
-            self.pending = None
-            if self.watcher and message['type'] == 'http.request':
-                self.expect()
-        return message
-
     async def receive_body(self, n: int) -> 'bytes | None':
-        if self.is_body_complete:
-            return None
-        message = await self.receive()
+        while not self.data:
+            if self.is_body_complete:
+                return None
+            if self.pending:
+                await asyncio.shield(self.pending)  # notice() has had it first
+            else:
+                self.take(await self._receive())
+            if self.is_eof:
+                raise Disconnected()
+        data = self.data
+        self.data = b''
+        if self.watcher:
+            self.expect()  # there is room
+        return data
+
+    def take(self, message: 'Message') -> None:
         if message['type'] != 'http.request':
             self.is_eof = True
-            raise Disconnected()
-        self.is_body_complete = not message.get('more_body', False)
-        return message.get('body', b'')  # type: ignore[no-any-return]
+        elif not self.is_body_complete:
+            self.data += message.get('body', b'')
+            self.is_body_complete = not message.get('more_body', False)
 
     def watch(self, watcher: 'Any') -> None:
         self.watcher = watcher
@@ -233,15 +237,12 @@ class HTTPConnection(HostedConnection):
     def notice(self, pending: 'asyncio.Future[Message]') -> None:
         if pending.cancelled():
             return
-        if pending.exception() or pending.result()['type'] != 'http.request':
-            self.is_eof = True
-            if self.watcher:
-                self.watcher.notice()
-        elif self.is_body_complete or not pending.result().get('more_body', False):
-            self.is_body_complete = self.is_body_complete or not pending.result().get('body')
-            if self.is_body_complete:  # else it waits for who reads the body
-                self.pending = None
-                self.expect()
+        self.pending = None
+        self.take({'type': 'http.disconnect'} if pending.exception() else pending.result())
+        if self.watcher:
+            self.watcher.notice()
+        if not self.is_eof and len(self.data) <= self.read_size:  # else it waits for who reads the body
+            self.expect()
 
     # --- sending
 
@@ -261,7 +262,7 @@ class HTTPConnection(HostedConnection):
             data = bytes(memoryview(data))  # not the zeros that bytes() makes of an int
         await self.send({'type': self.prefix + 'response.body', 'body': data, 'more_body': not is_last})
 
-    async def respond(self, request: Request, response: Response) -> None:
+    async def respond(self, request: HostedRequest, response: Response) -> None:
         is_empty = has_no_body(request, response)
         body = response.body
         if response.is_plain and self.prefix == 'http.':  # PERF: bench, hosts
@@ -314,7 +315,7 @@ class WebSocketConnection(HTTPConnection):
             if self.pending:
                 self.pending.cancel()
 
-    async def respond(self, request: Request, response: Response) -> None:
+    async def respond(self, request: HostedRequest, response: Response) -> None:
         if 'websocket.http.response' in (self.scope.get('extensions') or ()):
             await super().respond(request, response)
             return
@@ -328,14 +329,14 @@ class WebSocketConnection(HTTPConnection):
             return {'type': 'websocket.connect'}
         return await self._receive()
 
-    def make_websocket(self, request: Request) -> 'ASGIWebSocket':
+    def make_websocket(self, request: HostedRequest) -> 'ASGIWebSocket':
         return ASGIWebSocket(request)
 
 
 class ASGIWebSocket(WebSocket):
     """A conversation with a client; frames and pings are the host's, who gives and takes messages."""
 
-    def __init__(self, request: Request):
+    def __init__(self, request: HostedRequest):
         super().__init__(request)
         self.offered = list(request.asgi_scope.get('subprotocols') or ())
 
@@ -400,7 +401,7 @@ class ASGIWebSocket(WebSocket):
                 self.is_full = True
                 await self.arrival.wait()
             try:
-                message = await self.sock.receive()
+                message = await self.sock._receive()
             except OSError:
                 message = {'type': 'websocket.disconnect', 'code': ABNORMAL}
             if message['type'] == 'websocket.receive':
@@ -456,7 +457,7 @@ class ASGIApp(core.Microdot):
         for pattern in '', '/', '/<re:.+:rest>':
             self.route(pattern, self.methods)(self.forward)
 
-    async def forward(self, request: core.Request, rest: str = '') -> 'Any':
+    async def forward(self, request: Request, rest: str = '') -> 'Any':
         """Let the other application answer."""
         sock = request.sock[0]
         scope = make_scope(request)
@@ -467,7 +468,7 @@ class ASGIApp(core.Microdot):
         return await Forwarding(request).run(self.asgi_app, scope)
 
 
-def make_scope(request: core.Request) -> 'dict[str, Any]':
+def make_scope(request: Request) -> 'dict[str, Any]':
     """Return the scope of a request to a mounted application."""
     root_path = request.root_path
     target, _, query = request.url.partition('?')
@@ -484,7 +485,7 @@ class Forwarding:
 
     tasks: 'set[Any]' = set()  # which the event loop alone would forget
 
-    def __init__(self, request: core.Request):
+    def __init__(self, request: Request):
         self.stream = request.stream
         self.messages: 'asyncio.Queue[Message]' = asyncio.Queue(1)
         self.is_received = False
@@ -496,7 +497,7 @@ class Forwarding:
         self.tasks.add(self.task)
         self.task.add_done_callback(self.forget)
         start = await self.next()
-        headers = core.NoCaseDict()
+        headers = NoCaseDict()
         for name, value in start.get('headers', ()):
             if decode(name).lower() not in CONNECTION_FIELDS:
                 headers.setdefault(decode(name), []).append(decode(value))

@@ -7,12 +7,14 @@ from multiprocessing import parent_process
 from threading import Timer
 from urllib.parse import quote, unquote
 
-from microdot import microdot as core
 from microdot.microdot import (
     AsyncBytesIO,
     BodyStream,
     Disconnected,
+    Microdot,
+    NoCaseDict,
     ProtocolError,
+    Request,
     Response,
     Server,
     body_framing,
@@ -29,12 +31,9 @@ SAFE = "/:@!$&'()*+,;=-._~"  # characters of a path that need not be encoded (RF
 # Requests
 # ---------------------------------------------------------------------------------------------------------------
 
-class Request(core.Request):
-    """An HTTP request that the host has received.
+class HostedRequest(Request):
+    """A request that the host has received. ``asgi_scope`` or ``environ`` is what it says of that."""
 
-    Attributes beside those of :class:`microdot.Request`: ``asgi_scope`` or ``environ``, what the host says of it.
-
-    """
     asgi_scope: 'dict[str, Any]'
     environ: 'dict[str, Any]'
 
@@ -89,7 +88,7 @@ class HostedBody(BodyStream):
             self.left -= len(data)
             if self.left < 0:
                 self.status = 400
-        elif self.count > core.Request.max_content_length:
+        elif self.count > Request.max_content_length:
             self.status = 413
 
     async def _fill(self, n: int) -> bool:
@@ -130,7 +129,7 @@ class HostedConnection(AsyncBytesIO):
     def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
         return default
 
-    def get_fields(self) -> core.NoCaseDict:
+    def get_fields(self) -> NoCaseDict:
         """Return the headers, which are not to be changed."""
         raise NotImplementedError
 
@@ -138,7 +137,7 @@ class HostedConnection(AsyncBytesIO):
         """Return about ``n`` more bytes of the body, ``None`` at its end; ``Disconnected`` if the client is gone."""
         raise NotImplementedError
 
-    async def respond(self, request: Request, response: Response) -> None:
+    async def respond(self, request: HostedRequest, response: Response) -> None:
         """Give a response to the host."""
         raise NotImplementedError
 
@@ -146,7 +145,7 @@ class HostedConnection(AsyncBytesIO):
         """Give a piece of a response's body to the host, and wait until it takes more."""
         raise NotImplementedError
 
-    def find_length(self, request: Request, is_unsized: bool) -> int:
+    def find_length(self, request: HostedRequest, is_unsized: bool) -> int:
         """Return the length of a request's body, -1 if only the host knows it.
 
         :param is_unsized: there may be a body, although no header says so (RFC 9113 section 8.1).
@@ -159,7 +158,7 @@ class HostedConnection(AsyncBytesIO):
             return 0
         return -1 if is_unsized and not length and 'Content-Length' not in request.fields else length
 
-    async def answer(self, request: Request) -> None:
+    async def answer(self, request: HostedRequest) -> None:
         """Answer a request, whose body is loaded."""
         sock: 'Any' = request.sock[0]  # this object, or the host's socket
         self.task = sock.task = asyncio.current_task()
@@ -179,7 +178,7 @@ class HostedConnection(AsyncBytesIO):
                 raise
             uncancel()
 
-    async def stream(self, request: Request, response: Response) -> None:
+    async def stream(self, request: HostedRequest, response: Response) -> None:
         """Send the body of a response piece by piece."""
         sock = request.sock[0]
         if not sock.watcher:
@@ -215,11 +214,11 @@ class StreamWatcher:
         await self.sock.unwatch()
 
 
-def has_no_body(request: Request, response: Response) -> bool:
+def has_no_body(request: HostedRequest, response: Response) -> bool:
     return request.method == 'HEAD' or response.is_bodyless()
 
 
-class HostedApp(core.Microdot):
+class HostedApp(Microdot):
     """An application that runs under a host, or by :meth:`run` under the built-in server."""
 
     host: 'Server | None' = None  # stands for it; from the first request on

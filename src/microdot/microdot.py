@@ -909,7 +909,7 @@ class Request:
         return value
 
     def _parse_body(self, name: str) -> 'Any':
-        kind = media_type(self.content_type)
+        kind = media_type(self.fields.get('Content-Type'))
         if name == 'form':
             if kind == 'application/x-www-form-urlencoded':
                 return parse_pairs(decode(self.body), '&', MultiDict(), urldecode)

@@ -15,11 +15,12 @@ from functools import lru_cache
 from queue import SimpleQueue
 from threading import Lock, get_ident
 
-from microdot.hosts import HostedApp, HostedBody, HostedConnection, Request, find_target, has_no_body
+from microdot.hosts import HostedApp, HostedBody, HostedConnection, HostedRequest, find_target, has_no_body
 from microdot.microdot import (
     Disconnected,
     NoCaseDict,
     ProtocolError,
+    Request,
     Response,
     URLPattern,
     abort,
@@ -46,8 +47,6 @@ MAX_BUFFERED = 65536  # bytes of a stream that the host has not taken yet; its b
 # The host's own (PEP 3333, "Other HTTP Features")
 HOP_BY_HOP = ('connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te',
               'trailers', 'transfer-encoding', 'upgrade')
-
-
 NO_REASON = 'Unknown'  # a status ends in no space (PEP 3333, "The start_response() Callable")
 
 
@@ -64,9 +63,8 @@ def check_host() -> None:
 class Job(Future):  # type: ignore[type-arg]
     """A call that the thread of the host is to make, and its result."""
 
-    def __init__(self, exchange: 'Exchange', f: 'Callable[..., Any]', *args: 'Any'):
+    def __init__(self, f: 'Callable[..., Any]', *args: 'Any'):
         super().__init__()
-        self.exchange = exchange
         self.f = f
         self.args = args
 
@@ -87,10 +85,12 @@ class Microdot(HostedApp):
 
     socket_server: 'ProtocolServer | None' = None  # watches over the sockets that the host has handed over
 
+    def __init__(self) -> None:
+        check_host()
+        super().__init__()
+
     def __call__(self, environ: 'dict[str, Any]', start_response: 'Callable[..., Any]') -> 'Any':
         """Answer one request; called in a thread of the host."""
-        if not self.host:
-            check_host()
         return Exchange(self, environ).run(start_response)
 
     def get_socket_server(self, loop: 'asyncio.AbstractEventLoop') -> 'ProtocolServer':
@@ -102,7 +102,7 @@ class Microdot(HostedApp):
         return self.socket_server
 
 
-class WSGIRequest(Request):
+class WSGIRequest(HostedRequest):
     """A request whose ``def`` functions run in the thread of the host."""
 
     exchange: 'Exchange'
@@ -125,9 +125,11 @@ def to_latin1(text: str) -> str:
     return text if text.isascii() else text.encode().decode('latin-1')
 
 
-@lru_cache(512)
 def field_name(key: str) -> str:
     return key.replace('_', '-').title()
+
+
+recall_field_name = lru_cache(512)(field_name)
 
 
 @lru_cache(64)
@@ -198,9 +200,10 @@ class Exchange(HostedConnection):
         for key, value in self.environ.items():
             if key == 'CONTENT_TYPE' or key == 'CONTENT_LENGTH':
                 if value:
-                    fields[field_name(key)] = from_latin1(value)
+                    fields[recall_field_name(key)] = from_latin1(value)
             elif key[:5] == 'HTTP_' and key[5:] not in ('CONTENT_TYPE', 'CONTENT_LENGTH'):  # of a "Content_Length"
-                fields[field_name(key[5:])] = from_latin1(value)
+                name = (recall_field_name if len(key) < 64 else field_name)(key[5:])
+                fields[name] = from_latin1(value)
         return fields
 
     def make_request(self) -> WSGIRequest:
@@ -338,7 +341,7 @@ class Exchange(HostedConnection):
             raise Disconnected()
         if self.host_thread == get_ident():  # it has begun this request, and has nothing else to do
             return self.background.call_outside(f, *args)
-        job = Job(self, f, *args)
+        job = Job(f, *args)
         self.inbox.put(job)
         return await asyncio.wrap_future(job)
 

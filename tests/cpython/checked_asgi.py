@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from live import until
 
-HOST = [b'host', b'example.com']
+HOST = (b'host', b'example.com')
 
 
 def http_scope(target='/', method='GET', headers=(), **others):
@@ -17,7 +17,7 @@ def http_scope(target='/', method='GET', headers=(), **others):
     scope = {
         'type': 'http', 'asgi': {'version': '3.0', 'spec_version': '2.4'}, 'http_version': '1.1', 'method': method,
         'scheme': 'http', 'path': unquote(path), 'raw_path': path.encode(), 'query_string': query.encode(),
-        'root_path': '', 'headers': [HOST, *map(list, headers)], 'client': ['192.0.2.1', 50000],
+        'root_path': '', 'headers': [HOST, *headers], 'client': ['192.0.2.1', 50000],
         'server': ['192.0.2.2', 80], 'extensions': {}, 'state': {},
     }
     scope.update(others)
@@ -242,7 +242,12 @@ class Host:
 
     def start(self):
         self.before = asyncio.all_tasks()
+        asyncio.get_running_loop().set_exception_handler(self.hear)
         self.task = asyncio.create_task(self.app(self.scope, self.receive, self.send))
+
+    def hear(self, loop, context):
+        """Hear of an exception that nobody has retrieved."""
+        self.complaint = self.complaint or AssertionError(f'{context["message"]}: {context.get("exception")!r}')
 
     async def end(self, leaves=0):
         """Wait for the application, raise what it raised; nothing may be left of it, or so many tasks of its own."""

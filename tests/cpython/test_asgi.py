@@ -6,9 +6,11 @@ checked_asgi.py watches over every message of every test. test_hosts.py runs the
 """
 import asyncio
 import contextvars
+import gc
 import json
 import sys
 import threading
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -20,8 +22,10 @@ from helpers import changed, logged_errors
 from live import until
 from microdot import Request, Response, abort, send_file
 from microdot.asgi import Microdot, with_websocket
+from microdot.asgi import Request as ASGIRequest
 from microdot.auth import BasicAuth
 from microdot.sse import with_sse
+from microdot.test_client import TestClient
 from microdot.websocket import WebSocket, WebSocketError
 
 TEXT = ('content-type', 'text/plain; charset=UTF-8')
@@ -342,17 +346,18 @@ async def test_split_cookies():
     assert found['cookies'] == {'a': '1', 'b': '2', 'c': '3'}
 
 
-async def test_headers_of_a_request_are_its_own():
+@pytest.mark.parametrize('pair', [list, tuple])
+async def test_headers_of_a_request_are_its_own(pair):
     """What a handler changes is neither in the host's scope nor in the next request."""
     def handler(request):
         request.headers['X-User'] = 'admin' if 'X-User' not in request.headers else 'again'
         return request.headers['X-User']
 
     app = app_of(handler)
-    scope = http_scope()
-    for _ in range(2):
+    scope = {**http_scope(), 'headers': [pair(HOST)]}
+    for _ in range(3):
         assert (await call(app, scope)).text == 'admin'
-    assert scope['headers'] == [HOST]
+    assert scope['headers'] == [pair(HOST)]
 
 
 def respond(value):
@@ -642,6 +647,44 @@ async def test_stream_that_waits_for_the_client():
     assert host.body == b'ab\n'
 
 
+FRAMINGS = [  # headers, version, status: what a proxy in front may read in another way (RFC 9112 section 6)
+    ([length(4), CHUNKED], '1.1', 400),
+    ([CHUNKED], '1.0', 400),
+    ([length(4), length(5)], '1.1', 400),
+    ([length(4), length(4)], '1.1', 200),
+    ([(b'transfer-encoding', b'gzip, chunked')], '1.1', 501),
+    ([(b'transfer-encoding', b'chunked, chunked')], '1.1', 400),
+    ([(b'transfer-encoding', b'x y')], '1.1', 400),
+    ([(b'expect', b'100-continue'), length(4)], '1.1', 200),
+    ([(b'expect', b'something'), length(4)], '1.1', 417),
+]
+
+
+@pytest.mark.parametrize('headers, version, status', FRAMINGS)
+async def test_framing_as_the_built_in_server_reads_it(headers, version, status):
+    host = await call(app_of(echo_stream), http_scope(method='POST', headers=headers, http_version=version),
+                      *pieces(b'ab', b'cd'))
+    assert (host.status, host.body if status == 200 else b'abcd') == (status, b'abcd')
+
+
+@pytest.mark.parametrize('cls', [Request, ASGIRequest])
+async def test_limits_are_set_where_they_are_documented(cls):
+    """Whichever class an application takes for it, the limit is one."""
+    with changed(cls, max_content_length=5):
+        for headers in [length(10)], [CHUNKED]:
+            host = await call(app_of(echo_stream), http_scope(method='POST', headers=headers), request(b'x' * 10))
+            assert host.status == 413
+    with changed(cls, max_content_length=30000, max_body_length=30000):
+        host = await call(app_of(lambda request: str(len(request.body))),
+                          http_scope(method='POST', headers=[length(20000)]), request(b'x' * 20000))
+        assert host.body == b'20000'
+
+
+async def test_the_test_client_and_the_built_in_server_still_serve_it():
+    response = await TestClient(app_of(lambda request: request.path)).get('/')
+    assert response.status_code == 200 and response.text == '/'
+
+
 # ---------------------------------------------------------------------------------------------------------------
 # Response Body: streams
 # ---------------------------------------------------------------------------------------------------------------
@@ -889,6 +932,110 @@ async def test_client_that_leaves_while_send_waits():
     assert stream.is_closed and stream.given <= had + 1
 
 
+async def duplex(request):
+    """Send back what comes, while it comes."""
+    async def stream():
+        while True:
+            data = await request.stream.read(100)
+            if not data:
+                break
+            yield data.upper()
+
+    return stream()
+
+
+async def test_stream_that_reads_the_body_while_it_is_sent():
+    """The wait for the client's end must not take a message from the handler."""
+    with changed(Request, max_body_length=2):
+        host = Host(app_of(duplex), http_scope(method='POST', headers=[CHUNKED]))
+        host.start()
+        for n in range(1, 6):
+            host.put(request(b'abc', True))
+            if n > 1:
+                await until(lambda n=n: host.body == b'ABC' * n)
+        host.put(request())
+        await host.end()
+    assert host.body == b'ABC' * 5 and host.grammar.is_over
+
+
+@pytest.mark.parametrize('steps', range(0, 30, 3))
+async def test_client_that_leaves_in_the_middle_of_both(steps):
+    with changed(Request, max_body_length=2), logged_errors() as errors:
+        host = Host(app_of(duplex), http_scope(method='POST', headers=[CHUNKED]), [request(b'abc', True)] * 2)
+        host.start()
+        await spin(steps)
+        host.leave()
+        with suppress(ValueError):  # the stream was reading: what it made of that is its own exception
+            await host.end()
+    assert not errors and not host.complaint and not host.grammar.is_over
+
+
+@pytest.mark.parametrize('kind', ['stream', 'events'])
+@pytest.mark.parametrize('version', ['2.3', '2.4'])
+async def test_client_that_leaves_behind_a_body_that_nobody_reads(kind, version):
+    """Else handlers that only wait could be piled up, at the price of an incomplete upload each."""
+    ended = []
+
+    async def events(request, sse):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    async def stream():
+        try:
+            yield 'a'
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    async def handler(request):
+        return stream()
+
+    app = app_of(with_sse(events) if kind == 'events' else handler)
+    scope = http_scope(method='POST', headers=[CHUNKED], asgi={'version': '3.0', 'spec_version': version})
+    with changed(Request, max_body_length=2, max_content_length=10 ** 9):
+        host = Host(app, scope, [request(b'abcd', True)] * 3)
+        host.start()
+        await until(lambda: len(host.sent) > 1)
+        await spin()
+        host.leave()
+        await host.end()
+        assert ended == [True]
+
+
+async def test_body_that_nobody_reads_while_a_stream_waits_is_bounded():
+    stream = Watched('a', waits=True)
+    with changed(Request, max_body_length=2, max_content_length=10 ** 9):
+        host = Host(app_of(lambda request: stream()), http_scope(method='POST', headers=[CHUNKED]),
+                    [request(b'x' * 10000, True)] * 1000)
+        host.start()
+        await until(lambda: stream.is_closed or len(host.sent) > 1)
+        await spin(5000)
+        assert host.receives * 10000 < 200000
+        host.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await host.end()
+    assert stream.is_closed
+
+
+@pytest.mark.parametrize('error', [OSError, RuntimeError])
+async def test_receive_that_raises_while_a_stream_waits(error):
+    """It is the end of the client, and not lost in a task of its own."""
+    stream = Watched('a', waits=True)
+    host = Host(app_of(lambda request: stream()), http_scope())
+
+    async def receive():
+        await spin(20)
+        raise error('host')
+
+    host.receive = receive
+    host.start()
+    with suppress(error):
+        await host.end()
+    assert stream.is_closed and not host.complaint
+
+
 @pytest.mark.parametrize('version', ['2.3', '2.4'])
 async def test_plain_handler_completes_although_the_client_has_left(version):
     """What it does, such as writing to a database, is to have its end. That nobody can be told is no error."""
@@ -1055,6 +1202,20 @@ async def test_disconnect_at_every_step(path):
                 await spin(steps)
                 host.leave()
                 await host.end()
+            assert case.open == 0
+    assert not errors
+
+
+async def test_disconnect_of_a_websocket_at_every_step():
+    case = Cancelled()
+    with logged_errors() as errors:
+        for steps in range(40):
+            host = Host(case.app, websocket_scope('/ws'), [{'type': 'websocket.connect'}] + [
+                {'type': 'websocket.receive', 'text': 'x'}] * 3)
+            host.start()
+            await spin(steps)
+            host.put({'type': 'websocket.disconnect', 'code': 1001})
+            await host.end()
             assert case.open == 0
     assert not errors
 
@@ -1889,6 +2050,20 @@ async def test_response_that_is_returned_twice_is_not_changed_by_the_first():
     for method, body in ('HEAD', b''), ('GET', b'shared'), ('GET', b'shared'):
         host = await call(app, http_scope(method=method))
         assert host.body == body and host.header('content-length') == '6' and host.header('x-y') == 'z'
+
+
+async def test_headers_of_strangers_are_not_remembered():
+    """Neither do they fill the memory, nor are their secrets kept."""
+    app = app_of(lambda request: str(len(request.headers)))
+    await call(app, http_scope())
+    tracemalloc.start()
+    try:
+        for n in range(200):
+            await call(app, http_scope(headers=[(b'x', b'%d' % n * 20000)]))
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 2 * 10 ** 6
+    finally:
+        tracemalloc.stop()
 
 
 async def test_many_headers_of_one_name_take_no_more_than_linear_time():

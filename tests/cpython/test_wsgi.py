@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from wsgiref.util import FileWrapper
@@ -22,10 +23,12 @@ from checked_wsgi import Host, Input, call, environ
 
 from helpers import changed, logged_errors
 from microdot import Request, Response, abort, send_file
+from microdot.microdot import invoke_handler
 from microdot.sse import with_sse
 from microdot.test_client import TestClient
 from microdot.websocket import WebSocketError
 from microdot.wsgi import Microdot, with_websocket
+from microdot.wsgi import Request as WSGIRequest
 
 TEXT = ('content-type', 'text/plain; charset=UTF-8')
 JSON = ('content-type', 'application/json; charset=UTF-8')
@@ -518,6 +521,35 @@ def test_body_without_length_is_counted_as_it_arrives(max_body_length, size):
     assert host.status == (413 if size > 100 else 200) and body.taken <= 110
 
 
+FRAMINGS = [  # of the environ, status: what a proxy in front may read in another way (RFC 9112 section 6)
+    ({'HTTP_TRANSFER_ENCODING': 'chunked', 'CONTENT_LENGTH': '4'}, 400),
+    ({'HTTP_TRANSFER_ENCODING': 'chunked', 'SERVER_PROTOCOL': 'HTTP/1.0'}, 400),
+    ({'HTTP_TRANSFER_ENCODING': 'gzip, chunked'}, 501),
+    ({'HTTP_TRANSFER_ENCODING': 'chunked, chunked'}, 400),
+    ({'HTTP_TRANSFER_ENCODING': ''}, 400),
+    ({'CONTENT_LENGTH': '4, 5'}, 400),
+    ({'CONTENT_LENGTH': '4', 'HTTP_EXPECT': '100-continue'}, 200),
+    ({'CONTENT_LENGTH': '4', 'HTTP_EXPECT': 'something'}, 417),
+]
+
+
+@pytest.mark.parametrize('values, status', FRAMINGS)
+def test_framing_as_the_built_in_server_reads_it(echoing, values, status):
+    host = call(echoing, method='POST', body=Input(b'abcd'), wsgi_input_terminated=True, is_checked=False, **values)
+    assert (host.status, host.body if status == 200 else b'abcd') == (status, b'abcd')
+
+
+@pytest.mark.parametrize('cls', [Request, WSGIRequest])
+def test_limits_are_set_where_they_are_documented(cls):
+    """Whichever class an application takes for it, the limit is one."""
+    with changed(cls, max_content_length=5):
+        assert call(app_of(echo), method='POST', body=b'x' * 10).status == 413
+        host = call(app_of(echo), method='POST', body=Input(b'x' * 10), wsgi_input_terminated=True, **CHUNKED)
+        assert host.status == 413
+    with changed(cls, max_content_length=30000, max_body_length=30000):
+        assert len(call(app_of(echo), method='POST', body=b'x' * 20000).body) == 20000
+
+
 def test_upload_that_nobody_reads_is_not_kept():
     body = Input(*[b'x' * 1000] * 1000, length=10 ** 6)
     with changed(Request, max_content_length=10 ** 7):
@@ -717,6 +749,61 @@ def test_generator_does_not_run_ahead():
         next_piece(host)
         assert len(given) <= n + 2
     host.close()
+
+
+async def duplex(request):
+    """Send back what comes, while it comes."""
+    async def stream():
+        while True:
+            data = await request.stream.read(1000)
+            if not data:
+                break
+            yield data.upper()
+
+    return stream()
+
+
+@pytest.mark.parametrize('taken', [0, 1, 3, None])
+def test_stream_that_reads_the_body_while_it_is_sent(taken):
+    """Both are in the thread of the host, which may stop at any time."""
+    with changed(Request, max_body_length=2, max_content_length=10 ** 9):
+        body = Input(*[b'x' * 1000] * 1000, length=10 ** 6)
+        host = Host(app_of(duplex), environ('/', 'POST', body, CONTENT_LENGTH='1000000')).start()
+        if taken is None:
+            with pytest.raises(StopIteration):
+                while True:
+                    next_piece(host)
+            assert host.body == b'X' * 10 ** 6
+        for _ in range(taken or 0):
+            next_piece(host)
+        with logged_errors() as errors:
+            host.close()
+    assert not errors and (taken is None or body.taken < 300000)
+
+
+def test_body_that_is_read_when_the_request_is_over():
+    """The input belongs to the host again."""
+    found = []
+    done = threading.Event()
+    tasks = []
+
+    async def later(request):
+        await asyncio.sleep(0.05)
+        try:
+            found.append(await request.stream.read())
+        except Exception as exc:
+            found.append(type(exc))
+        done.set()
+
+    async def handler(request):
+        tasks.append(asyncio.create_task(later(request)))
+        return 'soon'
+
+    body = Input(b'x' * 1000, length=1000)
+    with changed(Request, max_body_length=2):
+        call(app_of(handler), method='POST', body=body, CONTENT_LENGTH='1000')
+        assert done.wait(PATIENCE)
+    assert body.reads == 0 and issubclass(found[0], (ValueError, OSError))
 
 
 @pytest.mark.parametrize('is_async', [True, False])
@@ -1159,6 +1246,114 @@ def test_several_def_functions_of_one_request_at_once():
     assert call(app_of(handler)).text == 'ok'
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason='asyncio.timeout() is new in 3.11')
+@pytest.mark.parametrize('is_first', [True, False])
+def test_time_limit_around_a_def_function(is_first):
+    """The function cannot be stopped, but the limit holds, and what comes after it is not disturbed."""
+    async def handler(request):
+        if not is_first:
+            await asyncio.sleep(0)
+        found = ''
+        try:
+            async with asyncio.timeout(0.05):
+                found += await invoke_handler(slow)
+        except TimeoutError:
+            found += 'timeout'
+        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)
+        return found + ' end'
+
+    def slow():
+        time.sleep(0.2)
+        return 'slow'
+
+    app = app_of(handler)
+    for _ in range(3):
+        assert in_threads(lambda n: call(app).text, [0]) == ['timeout end']
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason='asyncio.TaskGroup is new in 3.11')
+@pytest.mark.parametrize('is_first', [True, False])
+def test_group_of_tasks_around_a_def_function(is_first):
+    async def fail():
+        raise ZeroDivisionError
+
+    async def handler(request):
+        if not is_first:
+            await asyncio.sleep(0)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+                await invoke_handler(lambda: time.sleep(0.1))
+        except ExceptionGroup as exc:
+            await asyncio.sleep(0.001)
+            return type(exc.exceptions[0]).__name__
+
+    def answered(app):
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(lambda: call(app).text).result(PATIENCE)
+
+    assert answered(app_of(handler)) == 'ZeroDivisionError'
+
+
+ENDING = '''
+import asyncio
+from wsgiref.util import setup_testing_defaults
+from microdot.wsgi import Microdot
+
+app = Microdot()
+
+@app.get('/')
+async def index(request):
+    await asyncio.sleep(0.001)
+    return 'a'
+
+@app.get('/def')
+def plain(request):
+    return 'b'
+
+@app.get('/stream')
+async def stream(request):
+    async def pieces():
+        for piece in 'cd':
+            await asyncio.sleep(0)
+            yield piece
+    return pieces()
+
+for path, body in ('/', b'a'), ('/def', b'b'), ('/stream', b'cd'):
+    environ = {'PATH_INFO': path}
+    setup_testing_defaults(environ)
+    result = app(environ, lambda status, headers, exc_info=None: None)
+    assert b''.join(result) == body
+'''
+
+
+def test_process_ends_in_silence():
+    """The loop has a thread; hosts that end a process know nothing of it."""
+    done = subprocess.run([sys.executable, '-c', ENDING], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ('', '', 0)
+
+
+def test_application_that_calls_itself():
+    """As middleware does, and those that gather several answers to one: a def function holds nothing up."""
+    app = Microdot()
+
+    @app.get('/outer')
+    def outer(request):
+        return call(app, '/inner').text + call(app, '/async').text
+
+    @app.get('/inner')
+    def inner(request):
+        return request.path
+
+    @app.get('/async')
+    async def handler(request):
+        await asyncio.sleep(0.001)
+        return request.path
+
+    assert in_threads(lambda n: call(app, '/outer').text, range(5)) == ['/inner/async'] * 5
+
+
 FORKING = '''
 import asyncio, os, sys
 from wsgiref.util import setup_testing_defaults
@@ -1203,26 +1398,11 @@ def test_fork_after_the_first_request():
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize('where', ['handler', 'stream'])
+@pytest.mark.parametrize('where', ['handler', 'stream', 'first step', 'def', 'generator'])
 def test_host_that_ends_its_thread(error, where):
     """Gunicorn does so in the handler of a signal. The request is cancelled, the loop lives on."""
     started, ended = threading.Event(), threading.Event()
-
-    async def wait():
-        started.set()
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.set()
-
-    async def stream():
-        yield 'a'
-        await wait()
-
-    async def handler(request):
-        if where == 'stream':
-            return stream()
-        await wait()
+    handler = make_waiting(where, started, ended)
 
     def interrupt(*args):
         raise error
@@ -1243,13 +1423,49 @@ def test_host_that_ends_its_thread(error, where):
             host.start()
             while True:
                 next(host)
-        if where == 'stream':
+        if where in ('stream', 'generator'):
             host.close()
     finally:
         thread.join()
         signal.signal(signal.SIGUSR1, previous)
     assert ended.wait(PATIENCE)
     assert call(describing).status == 200
+
+
+def make_waiting(where, started, ended):
+    """Return a handler that waits for ever at some place."""
+    async def wait():
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async def stream():
+        yield 'a'
+        await wait()
+
+    def block():
+        started.set()
+        try:
+            time.sleep(60)
+        finally:
+            ended.set()
+
+    def generator():
+        yield 'a'
+        block()
+
+    async def handler(request):
+        if where == 'stream':
+            return stream()
+        if where == 'generator':
+            return generator()
+        if where == 'first step':
+            block()
+        await wait()
+
+    return (lambda request: block()) if where == 'def' else handler
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, SystemExit])
@@ -1367,6 +1583,19 @@ def test_events_arrive_as_they_are_sent():
     host.close()
 
 
+def test_head_of_events():
+    ended = threading.Event()
+
+    async def events(request, sse):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    host = call(sse_app(events), method='HEAD')
+    assert host.header('content-type').startswith('text/event-stream') and ended.wait(PATIENCE)
+
+
 def test_close_ends_the_handler_of_events():
     ended = threading.Event()
 
@@ -1472,6 +1701,20 @@ def test_two_headers_that_differ_only_in_underscores():
     assert call(app_of(lambda request: request.headers['X-User']), HTTP_X_USER='a').text == 'a'
     for key in 'HTTP_', 'HTTP__', 'HTTP_X__Y', 'HTTP_ÄÖ':
         assert call(describing, is_checked=False, **{key: 'x'}).status == 200
+
+
+def test_headers_of_strangers_are_not_remembered():
+    """Neither do they fill the memory, nor are their secrets kept."""
+    app = app_of(lambda request: str(len(request.headers)))
+    call(app)
+    tracemalloc.start()
+    try:
+        for n in range(300):
+            call(app, HTTP_X='%d' % n * 20000, **{f'HTTP_{n}' + 'X' * 20000: 'x'})
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 2 * 10 ** 6
+    finally:
+        tracemalloc.stop()
 
 
 TARGETS = [  # PATH_INFO, REQUEST_URI: they disagree on who is asked
