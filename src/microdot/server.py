@@ -80,17 +80,19 @@ class ParkingStarter:
             task.add_done_callback(undo)
             return task
         context = copy_context()
+        parked.is_lent = True
         _enter_task(self.loop, task)
         references = getrefcount(task)
         try:
             future = context.run(coroutine.send, None)
         except (StopIteration, asyncio.CancelledError):
-            if parked.gate.done() or getrefcount(task) > references:
+            if parked.gate.done() or parked.error or getrefcount(task) > references:
                 # it has cancelled itself, or somebody could do so later, who must not hit the next one
                 task.cancel()
                 self.parked = ParkedCoroutine(self.loop)
             return None
         finally:
+            parked.is_lent = False
             _leave_task(self.loop, task)
         self.parked = ParkedCoroutine(self.loop)
         parked.resume(coroutine, future, context)
@@ -108,6 +110,9 @@ class ParkedCoroutine:
         self.future: 'Any' = None
         self.context: 'Context | None' = None
         self.has_begun = False
+        self.is_lent = False  # a coroutine has its first step
+        self.error: 'BaseException | None' = None
+        self.loop = loop
         self.gate = loop.create_future()
         self.task: 'asyncio.Task[None]' = loop.create_task(self._run())
 
@@ -121,13 +126,15 @@ class ParkedCoroutine:
 
     async def _run(self) -> None:
         self.has_begun = True
-        error = None
-        try:
-            await self.gate
-        except asyncio.CancelledError as exc:
-            error = exc
+        while not self.gate.done():
+            try:
+                await self.gate
+            except asyncio.CancelledError as exc:
+                self.error = exc
+                if self.is_lent:  # with microdot.shared_loop the first step may take its time in another thread
+                    self.gate = self.loop.create_future()
         if self.coroutine:
-            await Steps(self, error)
+            await Steps(self, self.error)
 
 
 class Steps:

@@ -15,6 +15,7 @@ from contextvars import copy_context
 from selectors import DefaultSelector
 from threading import Event, Lock, Thread
 
+from microdot.microdot import log_error
 from microdot.server import Starter
 
 if False:  # TYPE_CHECKING
@@ -94,7 +95,11 @@ class LoopThread:
         asyncio.set_event_loop(self.loop)
         self.loop.lock.acquire()
         self.loop.call_soon(self._begin, has_begun)
-        self.loop.run_forever()
+        while True:  # whoever ends the loop, by sys.exit() in a task or by stop(): the host ends the process, not they
+            try:
+                self.loop.run_forever()
+            except BaseException as exc:
+                log_error(exc, None)
 
     def _begin(self, has_begun: Event) -> None:
         self.hooks = sys.get_asyncgen_hooks()
@@ -121,7 +126,11 @@ class LoopThread:
         If it never runs, ``undo`` is called with its task.
 
         """
-        if _get_running_loop():  # this thread cannot have two
+        running = _get_running_loop()
+        if running is self.loop:
+            coroutine.close()
+            raise RuntimeError('the event loop would wait for itself: call the application in asyncio.to_thread()')
+        if running:  # this thread cannot have two
             self.loop.call_soon_threadsafe(self._start, coroutine, undo, context=copy_context())
             return
         hooks = sys.get_asyncgen_hooks()

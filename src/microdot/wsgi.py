@@ -13,6 +13,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import lru_cache
 from queue import SimpleQueue
+from sys import getrefcount
 from threading import Lock, get_ident
 
 from microdot.hosts import HostedApp, HostedBody, HostedConnection, HostedRequest, find_target, has_no_body
@@ -72,6 +73,8 @@ class Job(Future):  # type: ignore[type-arg]
         if self.set_running_or_notify_cancel():
             try:
                 self.set_result(self.f(*self.args))
+            except StopIteration as exc:  # a future cannot hold it, and would never be done
+                self.set_exception(RuntimeError(repr(exc)))
             except BaseException as exc:
                 self.set_exception(exc)
 
@@ -176,6 +179,7 @@ class Exchange(HostedConnection):
     is_streaming = False
     is_done = False  # the thread of the host runs no more jobs
     body_length = 0
+    references = 0  # to the task, before handlers may have kept some
     buffered = 0
     waiter: 'asyncio.Future[None] | None' = None  # for room in the inbox
 
@@ -282,7 +286,7 @@ class Exchange(HostedConnection):
             return ()
         if isinstance(response.body, bytes):
             return (response.body,)
-        return BlockingPieces(self, response) if is_blocking(response.body) else Pieces(self)
+        return Pieces(self) if self.is_streaming else BlockingPieces(self, response)
 
     def wait(self) -> 'Any':
         """Return what comes next, and run the jobs before it."""
@@ -320,6 +324,8 @@ class Exchange(HostedConnection):
 
     async def serve(self) -> None:
         last: 'Any' = None
+        self.task = self.request.sock[0].task = asyncio.current_task()
+        self.references = getrefcount(self.task)
         try:
             if self.body_length:
                 await self.request.load(HostedBody(self, self.body_length, False))  # type: ignore[arg-type]
@@ -339,7 +345,8 @@ class Exchange(HostedConnection):
         """Call a function in the thread of the host; ``Disconnected`` if that waits no more."""
         if self.is_done:
             raise Disconnected()
-        if self.host_thread == get_ident():  # it has begun this request, and has nothing else to do
+        if self.host_thread == get_ident() and getrefcount(self.task) <= self.references:
+            # it has begun this request, and nobody else could cancel that meanwhile, such as asyncio.timeout()
             return self.background.call_outside(f, *args)
         job = Job(f, *args)
         self.inbox.put(job)
@@ -383,11 +390,15 @@ class Exchange(HostedConnection):
         if is_full and self.waiter:
             await self.waiter
             self.waiter = None
+            if self.is_eof:
+                raise Disconnected()
 
     def abandon(self) -> None:
         """End what runs for a response that nobody waits for."""
         sock = self.request.sock[0]
         self.is_eof = sock.is_eof = True
+        if self.waiter:  # of another task than the handler's, which nobody cancels
+            wake(self.waiter)
         if sock.watcher:
             sock.watcher.notice()
         elif self.task:
@@ -398,6 +409,8 @@ class Exchange(HostedConnection):
 class Pieces:
     """The body of a response that the event loop produces, as the host iterates over it."""
 
+    is_over = False
+
     def __init__(self, exchange: Exchange):
         self.exchange = exchange
 
@@ -405,9 +418,13 @@ class Pieces:
         return self
 
     def __next__(self) -> bytes:
+        if self.is_over:
+            raise StopIteration
+        self.is_over = True  # if it raises, too
         piece = self.exchange.take_piece()
         if piece is None:
             raise StopIteration
+        self.is_over = False
         return piece
 
     def close(self) -> None:
