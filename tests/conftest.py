@@ -40,7 +40,7 @@ def server_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 #: Modules whose tests run in each event loop.
 FOR_EACH_LOOP = ['test_protocol', 'test_server', 'test_wire', 'test_websocket', 'test_sse',
-                 'test_hostile_conversations']
+                 'test_hostile_conversations', 'test_asgi']
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:

@@ -379,6 +379,8 @@ class ASGIWebSocket(WebSocket):
             raise WebSocketError(ABNORMAL, 'the client cannot be reached') from None
 
     async def _close(self, code: int, reason: str) -> None:
+        self.reader.cancel()
+        await asyncio.sleep(0)  # until it has let go: granian sends no close frame while somebody receives
         code, reason = parse_close(render_close(code, reason))  # as much of it as a frame holds
         await self._send_message({'type': 'websocket.close', 'code': 1000 if code == NO_STATUS else code,
                                   'reason': reason})

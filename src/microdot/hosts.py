@@ -252,8 +252,8 @@ class HostedApp(Microdot):
 
 def send_stop() -> None:
     uwsgi = sys.modules.get('uwsgi')
-    if uwsgi:
-        uwsgi.stop()
+    if uwsgi:  # for which SIGTERM, unless it is told otherwise, is a reason to start again
+        os.kill(uwsgi.masterpid() or os.getpid(), signal.SIGINT)
         return
     supervisor = find_supervisor()
     if supervisor:

@@ -135,9 +135,9 @@ class LoopThread:
             return
         hooks = sys.get_asyncgen_hooks()
         with self.loop.lock:
-            _set_running_loop(self.loop)
-            sys.set_asyncgen_hooks(*self.hooks)
             try:
+                _set_running_loop(self.loop)
+                sys.set_asyncgen_hooks(*self.hooks)
                 self._start(coroutine, undo)
             finally:
                 sys.set_asyncgen_hooks(*hooks)
