@@ -121,9 +121,9 @@ recall_fields = lru_cache(128)(parse_fields)  # PERF: bench, hosts: clients repe
 
 
 @lru_cache(64)
-def plain_fields(kind: str) -> 'list[tuple[bytes, bytes]]':
+def plain_field(kind: str) -> 'tuple[bytes, bytes]':
     """Return the header of a plain response, but for its length."""
-    return [(b'content-type', with_charset(kind).encode())]
+    return b'content-type', with_charset(kind).encode()
 
 
 class HTTPConnection(HostedConnection):
@@ -134,7 +134,8 @@ class HTTPConnection(HostedConnection):
     is_body_complete = False
 
     def __init__(self, app: Microdot, scope: 'dict[str, Any]', receive: 'Receive', send: 'Send'):
-        super().__init__(app)
+        self.app = app
+        self.server = app.host or app.make_host()
         self.scope = scope
         self.fields = list(scope.get('headers') or ())  # any iterable
         self._receive = receive
@@ -155,12 +156,13 @@ class HTTPConnection(HostedConnection):
 
     async def serve(self) -> None:
         request = self.make_request()
-        may_have_body = is_unsized = request.http_version[:1] != '1'
-        for field in self.fields:
-            if field[0] in BODY_FIELDS:
-                may_have_body = True
-        if may_have_body:
-            await self.load(request, is_unsized)
+        if request.http_version[:1] != '1':
+            await self.load(request, True)
+        else:
+            for name, _ in self.fields:
+                if name in BODY_FIELDS:
+                    await self.load(request, False)
+                    break
         try:
             await self.answer(request)
         finally:
@@ -173,15 +175,14 @@ class HTTPConnection(HostedConnection):
         if not length:
             return
         if 0 < length <= min(Request.max_body_length, Request.max_content_length):  # PERF: bench, hosts, JSON echo
-            try:
-                data = await self.receive_body(length) or b''
-            except Disconnected:
+            self.take(await self._receive())
+            if self.is_body_complete and len(self.data) == length:
+                request.body = self.data
+                self.data = b''
+                return
+            if self.is_eof:
                 request.refusal = ProtocolError(400)
                 return
-            if self.is_body_complete and len(data) == length:
-                request.body = data
-                return
-            self.data = data + self.data
         await request.load(HostedBody(self, length, False))  # type: ignore[arg-type]
 
     def make_request(self) -> HostedRequest:
@@ -189,9 +190,12 @@ class HTTPConnection(HostedConnection):
         path = scope['path']
         raw_path = scope.get('raw_path')
         query = scope.get('query_string')
-        request = HostedRequest(self.app, self.get_extra_info('peername', ('', 0)), scope.get('method', 'GET'),
-                          find_target(decode(raw_path) if raw_path else '', path, decode(query) if query else ''),
-                          scope.get('http_version', '1.1'), None, sock=(self, self))
+        if query or not path.isascii() or '%' in path or raw_path != path.encode():
+            path = find_target(decode(raw_path) if raw_path else '', path, decode(query) if query else '')
+        client = scope.get('client')
+        request = HostedRequest(self.app, (client[0], int(client[1] or 0)) if client else ('', 0),
+                                scope.get('method', 'GET'), path, scope.get('http_version', '1.1'), None,
+                                sock=(self, self))
         request.asgi_scope = scope
         if scope.get('scheme') in ('https', 'wss'):
             request.scheme = 'https'
@@ -263,17 +267,17 @@ class HTTPConnection(HostedConnection):
         await self.send({'type': self.prefix + 'response.body', 'body': data, 'more_body': not is_last})
 
     async def respond(self, request: HostedRequest, response: Response) -> None:
-        is_empty = has_no_body(request, response)
         body = response.body
         if response.is_plain and self.prefix == 'http.':  # PERF: bench, hosts
-            fields = plain_fields(response._kind or response.default_content_type) + [
-                (b'content-length', b'%d' % len(body))]
+            fields = [plain_field(response._kind or response.default_content_type),
+                      (b'content-length', b'%d' % len(body))]
             try:
                 await self._send({'type': 'http.response.start', 'status': response.status_code, 'headers': fields})
-                await self._send({'type': 'http.response.body', 'body': b'' if is_empty else body})
+                await self._send({'type': 'http.response.body', 'body': b'' if request.method == 'HEAD' else body})
             except OSError as exc:
                 raise Disconnected(*exc.args) from None
             return
+        is_empty = has_no_body(request, response)
         try:
             await self.send({'type': self.prefix + 'response.start', 'status': response.status_code,
                              'headers': self.render_fields(response)})

@@ -31,17 +31,20 @@ SAFE = "/:@!$&'()*+,;=-._~"  # characters of a path that need not be encoded (RF
 # Requests
 # ---------------------------------------------------------------------------------------------------------------
 
+class LazyFields:
+    """Makes ``fields`` when they are first used; from then on they are an ordinary attribute."""
+
+    def __get__(self, request: 'Any', owner: 'Any' = None) -> 'Any':
+        fields = request.fields = request.sock[0].get_fields()
+        return fields
+
+
 class HostedRequest(Request):
     """A request that the host has received. ``asgi_scope`` or ``environ`` is what it says of that."""
 
     asgi_scope: 'dict[str, Any]'
     environ: 'dict[str, Any]'
-
-    def __getattr__(self, name: str) -> 'Any':
-        if name != 'fields':
-            return super().__getattr__(name)
-        self.fields = self.sock[0].get_fields()
-        return self.fields
+    fields: 'Any' = LazyFields()
 
     def set_root(self, root_path: str) -> None:
         """Separate what belongs to the host's configuration, or another framework, from the path."""
@@ -161,7 +164,6 @@ class HostedConnection(AsyncBytesIO):
     async def answer(self, request: HostedRequest) -> None:
         """Answer a request, whose body is loaded."""
         sock: 'Any' = request.sock[0]  # this object, or the host's socket
-        self.task = sock.task = asyncio.current_task()
         response = None
         try:
             try:
@@ -182,6 +184,7 @@ class HostedConnection(AsyncBytesIO):
         """Send the body of a response piece by piece."""
         sock = request.sock[0]
         if not sock.watcher:
+            self.task = sock.task = asyncio.current_task()
             sock.watch(StreamWatcher(sock))
         await response.send_stream(self, b'', False)
 

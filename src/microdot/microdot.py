@@ -1593,17 +1593,21 @@ class Microdot:
         self._longest = max(self._longest, len(pattern.prefix))
         self.routes.append((pattern, methods, handler, call, url_prefix, subapp, local_apps))
 
-    def candidates(self, path: str) -> 'Iterator[int]':
-        """Yield the numbers of the routes that may match a path; ``*`` (RFC 9110 section 9.3.7) stands for all.
+    def candidates(self, path: str) -> 'list[int]':
+        """Return the numbers of the routes that may match a path; ``*`` (RFC 9110 section 9.3.7) stands for all.
 
         Routes are found by their literal text, so that it does not matter how many there are.
 
         """
-        yield from range(len(self.routes)) if path == '*' else self._index.get(' ' + path, ())
+        if path == '*':
+            return list(range(len(self.routes)))
+        numbers: 'list[int]' = []
+        numbers += self._index.get(' ' + path, ())
         end = path.find('/') + 1
-        while 0 < end <= len(path) and end <= self._longest:
-            yield from self._index.get(path[:end], ())
+        while 0 < end <= self._longest:
+            numbers += self._index.get(path[:end], ())
             end = path.find('/', end) + 1
+        return numbers
 
     def find_route(self, request: Request) -> 'tuple[int, dict[str, Any]]':
         """Return the number of the first route that matches (-1 if there is none) and the arguments in the path."""
