@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := src/microdot/microdot.py
 CORE_COVERAGE := 95
-PROXIES := nginx caddy chromium chromedriver:chromium-driver node:nodejs npm
+PROXIES := nginx caddy chromium chromedriver:chromium-driver node:nodejs npm uwsgi_python3:uwsgi-plugin-python3
 NODE := tests/cpython/node
 ENGINES := tests/engines
 # several processes; those that compare times come after the others, one at a time
@@ -64,8 +64,8 @@ footprint: $(VENV)/.done-test
 bench: $(VENV)/.done-venv
 	$(BIN)/python bench/run.py $(BENCH)
 
-# What tests/cpython/test_behind_proxy.py, test_browser.py and test_*_interop.py run: commands, with the package where
-# its name is another one. Where they cannot be installed, those tests fail and name the command.
+# What tests/cpython/test_behind_proxy.py, test_browser.py, test_hosts.py and test_*_interop.py run: commands, with the
+# package where its name is another one. Where they cannot be installed, those tests fail and name the command.
 proxies:
 	@missing=; for name in $(PROXIES); do \
 		PATH="$$PATH:/usr/sbin" command -v $${name%:*} >/dev/null || missing="$$missing $${name#*:}"; done; \

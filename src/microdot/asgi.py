@@ -113,7 +113,7 @@ class Microdot(HostedApp):
 
 def parse_fields(fields: 'Any') -> NoCaseDict:
     headers = NoCaseDict()
-    headers.add_fields([(decode(name), decode(value)) for name, value in fields])
+    headers.add_fields([(decode(name), decode(value).strip(' \t')) for name, value in fields])
     return headers
 
 

@@ -204,10 +204,10 @@ class Exchange(HostedConnection):
         for key, value in self.environ.items():
             if key == 'CONTENT_TYPE' or key == 'CONTENT_LENGTH':
                 if value:
-                    fields[recall_field_name(key)] = from_latin1(value)
+                    fields[recall_field_name(key)] = from_latin1(value).strip(' \t')
             elif key[:5] == 'HTTP_' and key[5:] not in ('CONTENT_TYPE', 'CONTENT_LENGTH'):  # of a "Content_Length"
                 name = (recall_field_name if len(key) < 64 else field_name)(key[5:])
-                fields[name] = from_latin1(value)
+                fields[name] = from_latin1(value).strip(' \t')
         return fields
 
     def make_request(self) -> WSGIRequest:

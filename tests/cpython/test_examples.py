@@ -4,6 +4,8 @@ import gzip
 import http.client
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -11,10 +13,13 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hosts import find_program
 from server_process import INTERPRETERS, free_port
+from websockets.sync.client import connect
 
 EXAMPLES = Path(__file__).parent.parent.parent / 'examples'
 
@@ -73,23 +78,60 @@ class Example:
                 return line.removesuffix(' (shown only now).\n').removesuffix('.').split()[-1]
         raise AssertionError('there is none')
 
+    def kill(self):
+        self.process.kill()
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         output, _ = self.process.communicate(timeout=20)
         return self.process.returncode, output
 
 
+class HostedExample(Example):
+    """An application in a folder, under a server that others wrote."""
+
+    def __init__(self, command, folder):
+        self.port = free_port()
+        folders = [str(EXAMPLES.parent / 'src'), str(EXAMPLES.parent / 'tests' / 'engines')]
+        self.process = subprocess.Popen(self.complete(*shlex.split(command)), cwd=folder, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                                        env={**os.environ, 'PYTHONUNBUFFERED': '1', 'HOME': str(folder),
+                                             'PYTHONPATH': os.pathsep.join(folders)})
+        wait_until(self.is_listening)
+
+    def complete(self, program, *arguments):
+        """Return a command with the program's path, and another port than 8000."""
+        if not any('8000' in argument for argument in arguments):  # the default of most
+            option, value = ('--bind', '127.0.0.1:8000') if program in ('gunicorn', 'hypercorn') else ('--port', '8000')
+            arguments = (option, value, *arguments)
+        return [find_program('uwsgi_python3' if program == 'uwsgi' else program),
+                *(argument.replace('8000', str(self.port)) for argument in arguments)]
+
+    def kill(self):
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # with its workers
+
+
+def command_of(path, host):
+    """Return the command for a host in the docstring of an example."""
+    return re.search(r'(?:^|  )(%s .*)' % host, (EXAMPLES / path).read_text(), re.M)[1]
+
+
 @pytest.fixture
 def start(tmp_path):
     examples = []
 
-    def start_example(*args, **kwargs):
-        examples.append(Example(args[0], tmp_path, *args[1:], **kwargs))
+    def start_example(*args, host=None, **kwargs):
+        if host:
+            shutil.copytree((EXAMPLES / args[0]).parent, tmp_path, dirs_exist_ok=True)
+            examples.append(HostedExample(command_of(args[0], host), tmp_path))
+        else:
+            examples.append(Example(args[0], tmp_path, *args[1:], **kwargs))
         return examples[-1]
 
     yield start_example
     for example in examples:
-        example.process.kill()
+        example.kill()
         example.process.communicate()
 
 
@@ -240,7 +282,11 @@ def test_video(start, interpreter):
 def test_templates(start, tmp_path, engine, interpreter):
     shutil.copytree(EXAMPLES / 'templates' / engine / 'templates', tmp_path / 'templates')
     before = sorted(os.listdir(tmp_path / 'templates'))
-    example = start(f'templates/{engine}/hello.py', interpreter=interpreter)
+    check_templates(start(f'templates/{engine}/hello.py', interpreter=interpreter))
+    assert sorted(os.listdir(tmp_path / 'templates')) == before
+
+
+def check_templates(example):
     page = example.get('/')
     assert page.startswith('<!DOCTYPE html>') and '</html>' in page and 'Hello,' not in page
     form = {'Content-Type': 'application/x-www-form-urlencoded'}
@@ -256,7 +302,6 @@ def test_templates(start, tmp_path, engine, interpreter):
     assert b'<td>4999</td>' in body and body.rstrip().endswith(b'</html>')
     assert example.exchange('GET', '/temperatures?hours=x')[0] == 400
     assert example.exchange('GET', '/temperatures?hours=-1')[0] == 200
-    assert sorted(os.listdir(tmp_path / 'templates')) == before
 
 
 @each_interpreter
@@ -504,3 +549,114 @@ def test_csrf(start, interpreter):
     for body in 'to=<script>', 'to=', '', 'x=y':
         assert example.exchange('POST', '/valve', body, form)[0] == 400
     assert example.exchange('POST', '/valve', '{}', {'Content-Type': 'application/json'})[0] == 400
+
+
+# Under servers that others wrote
+
+ASGI_HOSTS = ['uvicorn', 'hypercorn', 'granian', 'daphne']
+WSGI_HOSTS = ['gunicorn', 'waitress-serve', 'granian', 'uwsgi']
+each_asgi_host = pytest.mark.parametrize('host', ASGI_HOSTS)
+each_host = pytest.mark.parametrize(('interface', 'host'), [
+    *(('asgi', host) for host in ASGI_HOSTS), *(('wsgi', host) for host in WSGI_HOSTS)])
+
+
+@each_host
+def test_hosted_hello(start, interface, host):
+    example = start(f'hello/hello_{interface}.py', host=host)
+    assert example.get('/') == 'Hello, world!'
+    status, headers, body = example.exchange('HEAD', '/')
+    assert (status, headers['Content-Length'], body) == (200, '13', b'')
+    assert example.exchange('GET', '/nothing')[::2] == (404, b'Not found')
+    assert example.exchange('POST', '/')[0] == 405
+    assert 'Traceback' not in example.stop()[1]
+
+
+@pytest.mark.parametrize('interface', ['asgi', 'wsgi'])
+def test_hello_without_a_host(start, interface):
+    example = start(f'hello/hello_{interface}.py')
+    assert example.get('/') == 'Hello, world!'
+    assert example.stop()[0] == 0
+
+
+@pytest.mark.parametrize('engine', ['jinja', 'utemplate'])
+@pytest.mark.parametrize(('interface', 'host'), [('asgi', 'uvicorn'), ('wsgi', 'gunicorn')])
+def test_hosted_templates(start, engine, interface, host):
+    check_templates(start(f'templates/{engine}/hello_{interface}.py', host=host))
+
+
+@pytest.mark.parametrize(('interface', 'host'), [*(('asgi', host) for host in ASGI_HOSTS), ('wsgi', 'gunicorn')])
+def test_hosted_echo(start, interface, host):
+    example = start(f'websocket/echo_{interface}.py', host=host)
+    assert '<title>Echo</title>' in example.get('/')
+    url = f'ws://127.0.0.1:{example.port}/echo'
+    with connect(url, proxy=None) as first, connect(url, proxy=None) as second:
+        for message in 'Jürgen', b'\x00\xff', 'x' * 10_000:
+            first.send(message)
+            second.send('second')
+            assert first.recv(20) == message and second.recv(20) == 'second'
+    for _ in range(2):
+        read_until(example, 'a page has left')
+    assert 'Traceback' not in example.stop()[1]
+
+
+def read_until(example, text):
+    """Read what an example prints until there is a text in it."""
+    for line in example.process.stdout:
+        if text in line:
+            return
+    raise AssertionError('it has ended')
+
+
+def read_events(example, count, headers=None):
+    connection = http.client.HTTPConnection('127.0.0.1', example.port, timeout=20)
+    connection.request('GET', '/count', headers=headers or {})
+    response = connection.getresponse()
+    assert response.headers['Content-Type'].startswith('text/event-stream')
+    numbers = []
+    while len(numbers) < count:
+        line = response.readline()
+        if line.startswith(b'data: '):
+            numbers.append(json.loads(line[6:])['number'])
+    return connection, numbers
+
+
+@each_asgi_host
+def test_hosted_counter(start, host):
+    example = start('sse/counter_asgi.py', host=host)
+    assert '<title>Counter</title>' in example.get('/')
+    connection, numbers = read_events(example, 2)
+    assert numbers == [1, 2]
+    connection.close()
+    read_until(example, 'a page has left')
+    connection, numbers = read_events(example, 1, {'Last-Event-ID': '41'})
+    assert numbers == [42]
+    example.stop()  # while the stream is open
+    connection.close()
+
+
+def check_valves(example):
+    """A site whose part /valves is an application of another framework."""
+    assert '<a href="/valves/">' in example.get('/')
+    assert 'action="/valves/drip"><button>drip is closed' in example.get('/valves/')
+    status, headers, _ = example.exchange('POST', '/valves/drip')
+    assert (status, headers['Location']) == (303, '/valves/')
+    assert 'drip is open' in example.get('/valves/') and 'mist is closed' in example.get('/valves/')
+    for path in '/valves/other', '/valvesdrip', '/drip':
+        assert example.exchange('POST', path)[0] in (404, 405)
+    assert example.exchange('GET', '/valves')[0] in (200, 301, 307, 308)
+    assert 'Traceback' not in example.stop()[1]
+
+
+@each_interpreter
+def test_valves_alone(start, interpreter):
+    example = start('mounting/valves.py', interpreter=interpreter)
+    assert 'action="/drip"><button>drip is closed' in example.get('/')
+    assert example.exchange('POST', '/drip')[1]['Location'] == '/'
+    assert 'drip is open' in example.get('/')
+
+
+@pytest.mark.parametrize(('name', 'host'), [
+    ('in_starlette', 'uvicorn'), ('in_flask', 'gunicorn'), ('starlette_inside', 'uvicorn'), ('starlette_inside', None),
+    ('flask_inside', 'uvicorn'), ('flask_inside', None)])
+def test_mounting(start, name, host):
+    check_valves(start(f'mounting/{name}.py', host=host))
