@@ -12,6 +12,14 @@ ECHOES = {
     'ours, uvloop': 'uvloop, masking in C (the extra `fast`)',
     'ours, no C, uvloop': 'uvloop, masking in Python',
 }
+HOSTS = (  # the host, ours, and the framework to be ahead of
+    ('uvicorn', 'ours', 'Starlette'),
+    ('uvicorn, uvloop', 'ours', 'Starlette'),
+    ('Gunicorn gthread', 'ours, def', 'Flask'),
+    ('Gunicorn gthread', 'ours', 'Flask'),
+    ('Gunicorn sync', 'ours, def', 'Flask'),
+    ('Gunicorn sync', 'ours', 'Flask'),
+)
 PEERS = {'python': 'Python peer', 'compiled': 'compiled peer'}
 KILOBYTE = 1024
 
@@ -53,6 +61,7 @@ def all_goals(data: 'dict[str, dict]', kinds: 'dict[str, str]') -> 'list[Goal]':
     """``data`` has the samples of each scenario, an empty dict where it has not run."""
     return [
         *request_goals(data, kinds),
+        *host_goals(data['hosts']),
         routing_goal(data['routing']),
         file_goal(data['files']),
         memory_goal(data['files']),
@@ -76,6 +85,17 @@ def request_goals(data: 'dict[str, dict]', kinds: 'dict[str, str]') -> 'list[Goa
         text = f'{group}, plain text, CPU time per request: at most {limit} of the best {PEERS[kind]}'
         goals.append(Goal(text, limit, plain))
         goals.append(Goal(f'{group}, JSON, path parameter, JSON echo: the same', limit, ratios))
+    return goals
+
+
+def host_goals(section: dict) -> 'list[Goal]':
+    """Each host by itself: what it takes is the same for ours and for the other."""
+    goals = []
+    for host, peer, other in HOSTS:
+        figures = {case: ratio(*(median(section, name, f'{host}, {case}', 'cpu_us') for name in (peer, other)))
+                   for case in WORKLOADS}
+        handlers = ' (handlers with `def`)' if peer.endswith('def') else ''
+        goals.append(Goal(f'{host}{handlers}, CPU time per request: ahead of {other}', 1, figures))
     return goals
 
 

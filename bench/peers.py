@@ -26,11 +26,20 @@ def ours(name: str, loop: str, *options: str) -> Peer:
     return Peer(name, 'ours', ('servers/microdot_app.py', '--port', '{port}', '--loop', loop, *options))
 
 
-def uvicorn(name: str, module: str, loop: str, app: str = 'app') -> Peer:
-    return Peer(name, 'python', (
+def uvicorn(name: str, module: str, loop: str, app: str = 'app', python: pathlib.Path = PYTHON,
+            kind: str = 'python') -> Peer:
+    return Peer(name, kind, (
         '-m', 'uvicorn', f'servers.{module}:{app}', '--host', '127.0.0.1', '--port', '{port}', '--loop', loop,
         '--http', 'httptools', '--ws', 'none', '--no-access-log', '--log-level', 'warning', '--backlog', '2048',
-        '--timeout-keep-alive', '600'))
+        '--timeout-keep-alive', '600'), str(python))
+
+
+def gunicorn(name: str, module: str, app: str, worker: str, python: pathlib.Path = PYTHON,
+             kind: str = 'python') -> Peer:
+    return Peer(name, kind, (
+        '-m', 'gunicorn', f'servers.{module}:{app}', '--bind', '127.0.0.1:{port}', '--workers', '1',
+        '--worker-class', worker, '--threads', '8' if worker == 'gthread' else '1', '--keep-alive', '600',
+        '--backlog', '2048', '--log-level', 'warning', '--no-control-socket'), str(python))
 
 
 def uvicorn_websocket(name: str, kind: str, protocol: str, loop: str) -> Peer:
@@ -121,6 +130,38 @@ EVENTS = {
     ),
 }
 
+
+def on_uvicorn(loop: str) -> 'tuple[Peer, ...]':
+    return (
+        uvicorn('ours', 'microdot_hosted', loop, 'asgi_app', kind='ours'),
+        uvicorn('microdot 2.7.0', 'microdot_hosted', loop, 'asgi_app', python=UPSTREAM_PYTHON),
+        uvicorn('Starlette', 'starlette_app', loop),
+        uvicorn('no framework', 'asgi_app', loop, kind='floor'),
+    )
+
+
+def on_gunicorn(worker: str, *more: Peer) -> 'tuple[Peer, ...]':
+    return (
+        gunicorn('ours', 'microdot_hosted', 'wsgi_app', worker, kind='ours'),
+        gunicorn('ours, def', 'microdot_hosted', 'wsgi_def_app', worker, kind='ours'),
+        gunicorn('Flask', 'flask_app', 'app', worker),
+        gunicorn('no framework', 'wsgi_app', 'app', worker, kind='floor'),
+        *more,
+    )
+
+
+# Each peer of a host runs on the same server, with the same options. Upstream fails with threads.
+HOSTS = {
+    'uvicorn': on_uvicorn('asyncio'),
+    'uvicorn, uvloop': on_uvicorn('uvloop'),
+    'Gunicorn gthread': on_gunicorn('gthread'),
+    'Gunicorn sync': on_gunicorn(
+        'sync',
+        gunicorn('microdot 2.7.0', 'microdot_hosted', 'wsgi_app', 'sync', python=UPSTREAM_PYTHON),
+        gunicorn('microdot 2.7.0, def', 'microdot_hosted', 'wsgi_def_app', 'sync', python=UPSTREAM_PYTHON),
+    ),
+}
+
 PARSERS = (
     Peer('ours', 'ours', ()),
     Peer('multipart', 'parser', ()),
@@ -142,7 +183,8 @@ UPLOADS = {
 
 
 def every() -> 'list[Peer]':
-    groups = *GROUPS.values(), ROUTING, IDLE, *ECHO.values(), *EVENTS.values(), PARSERS, *UPLOADS.values()
+    groups = (*GROUPS.values(), *HOSTS.values(), ROUTING, IDLE, *ECHO.values(), *EVENTS.values(), PARSERS,
+              *UPLOADS.values())
     return [peer for group in groups for peer in group]
 
 

@@ -12,7 +12,6 @@ TITLES = {
 }
 NOTES = ('<!-- notes: begin -->', '<!-- notes: end -->')
 ELSEWHERE = (
-    'under uvicorn (ASGI): ahead of Starlette',
     'MicroPython, requests per second: 3 times upstream, and 1.5 times where each connection is closed',
     "import of the core on CPython: at most upstream's time",
 )
@@ -107,6 +106,31 @@ def request_table(section: dict, kind: str, figure: str, choose, digits: int) ->
     order = sorted(section, key=lambda peer: median(section, peer, 'plain', 'cpu_us'))
     rows = [(bold(peer), *(cell(peer, case) for case in TITLES)) for peer in order]
     return table(('', *TITLES.values()), rows)
+
+
+def host_tables(section: dict, name: str) -> 'list[str]':
+    parts = ['CPU time of the server, microseconds per request. All applications of a table run on the same server '
+             'with the same options. In brackets: the ratio to Starlette or Flask. One without a framework is the '
+             'floor: the server itself. Handlers of ours and of upstream are `async def`, or `def` where the '
+             'name says so. The worker `sync` closes the connection after each response. '
+             f'No sample is further than {largest_spread(section, "cpu_us"):.0%} from its median.']
+    for host, reference in dict.fromkeys((host, other) for host, _, other in goals.HOSTS):
+        parts += [f'{host}:', host_table(section, host, reference)]
+    return parts
+
+
+def host_table(section: dict, host: str, reference: str) -> str:
+    def value(peer: str, case: str) -> 'float | None':
+        return median(section, peer, f'{host}, {case}', 'cpu_us')
+
+    def cell(peer: str, case: str) -> str:
+        share = goals.ratio(value(peer, case), value(reference, case))
+        return number(value(peer, case), 1) + (f' ({share:.2f})' if share is not None else '')
+
+    peers = [peer for peer in section if value(peer, 'plain') is not None]
+    rows = [(bold(peer), *(cell(peer, case) for case in goals.WORKLOADS))
+            for peer in sorted(peers, key=lambda peer: value(peer, 'plain'))]
+    return table(('', *(TITLES[case] for case in goals.WORKLOADS)), rows)
 
 
 def routing_table(section: dict, name: str) -> 'list[str]':
@@ -256,6 +280,7 @@ def event_tables(section: dict, name: str) -> 'list[str]':
 WRITERS = {
     'asyncio': ('Standard event loop', request_tables),
     'uvloop': ('uvloop and compiled servers', request_tables),
+    'hosts': ('On uvicorn and Gunicorn', host_tables),
     'routing': ('Routing', routing_table),
     'idle': ('10,000 idle connections', idle_table),
     'files': ('Files of 100 MB', file_table),

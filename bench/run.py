@@ -6,7 +6,7 @@ import sys
 
 import environment
 
-SCENARIOS = ('asyncio', 'uvloop', 'routing', 'idle', 'files', 'uploads', 'workers', 'slow', 'websocket', 'sse')
+SCENARIOS = ('asyncio', 'uvloop', 'hosts', 'routing', 'idle', 'files', 'uploads', 'workers', 'slow', 'websocket', 'sse')
 OPEN_FILES = 15_000  # 10,000 idle connections, busy ones, and a margin
 
 

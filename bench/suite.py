@@ -10,12 +10,13 @@ import report
 import results
 from measure import Failed
 from peers import names
-from scenarios import files, idle, requests, routing, slow, sse, uploads, websocket, workers
+from scenarios import files, hosts, idle, requests, routing, slow, sse, uploads, websocket, workers
 from settings import QUICK, Settings
 
 SCENARIOS = {
     'asyncio': requests.run_asyncio,
     'uvloop': requests.run_uvloop,
+    'hosts': hosts.run,
     'routing': routing.run,
     'idle': idle.run,
     'files': files.run,
