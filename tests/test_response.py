@@ -122,6 +122,14 @@ async def test_return_none():
     assert 'Transfer-Encoding' not in response.headers
 
 
+async def test_framing_is_not_the_applications():
+    """A handler that hands on another server's response; RFC 9112 section 6.2: never both, and each once."""
+    for body in 'text', AsyncBytesIO(b'text'):
+        response = await response_to((body, {'transfer-encoding': 'chunked', 'X-Test': 'a'}))
+        assert response.text == 'text'
+        assert response.headers.get('Transfer-Encoding') == (None if body == 'text' else 'chunked')
+
+
 async def test_return_none_with_headers():
     response = await response_to((None, {'X-Test': 'value'}))
     assert response.status_code == 204

@@ -326,6 +326,10 @@ class WebSocketConnection(HTTPConnection):
         await close_bodies([response.body] + response.origins)
         await self.send({'type': 'websocket.close'})  # which becomes a 403
 
+    def render_fields(self, response: Response) -> 'list[tuple[bytes, bytes]]':
+        # a proxy may take what follows for frames, and let it pass
+        return super().render_fields(response) + [(b'connection', b'close')]
+
     async def receive_again(self) -> 'Message':
         """Return the messages from the first one on, to an application that this one gives the conversation to."""
         if not self.is_connected:

@@ -1125,6 +1125,7 @@ class Response:
         if self.is_plain:
             return
         headers = self.headers
+        headers.pop('Transfer-Encoding', None)  # framing is the server's; perhaps it came with another's headers
         if not self.is_bodyless():
             if isinstance(self.body, bytes):
                 headers['Content-Length'] = str(len(self.body))

@@ -215,7 +215,7 @@ class Exchange(HostedConnection):
         root_path = from_latin1(environ.get('SCRIPT_NAME', ''))
         path = root_path + from_latin1(environ.get('PATH_INFO', '')) or '/'
         raw_path = environ.get('REQUEST_URI') or environ.get('RAW_URI') or ''
-        sock: 'Any' = self.find_socket() if 'HTTP_UPGRADE' in environ else self
+        sock: 'Any' = self.find_socket() if environ.get('HTTP_UPGRADE', '').lower() == 'websocket' else self
         request = WSGIRequest(
             self.app, self.get_extra_info('peername'), environ['REQUEST_METHOD'],
             find_target(raw_path, path, from_latin1(environ.get('QUERY_STRING', ''))),
@@ -359,6 +359,10 @@ class Exchange(HostedConnection):
             self.inbox.put(last)
 
     async def respond(self, request: 'Any', response: Response) -> None:
+        sock = request.sock[0]
+        if sock is not self:  # a proxy may take what follows for frames, but PEP 3333 has no way to end a connection
+            await sock.respond(request, response, False)
+            return
         is_empty = has_no_body(request, response)
         if not is_empty and (isinstance(response.body, bytes) or is_blocking(response.body)):
             self.finish(response)

@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,6 +101,7 @@ DIFFERENCES = [
     Difference('daphne', '/ws/close/4321', ['goodbye', 4321, ''], 'daphne sends no reason.'),
     Difference('daphne', '/ws/fail', None, 'daphne does not send the codes of the application below 3000 but 1000.'),
     Difference('daphne', '/ws/abort', None, 'daphne does not send the codes of the application below 3000 but 1000.'),
+    Difference('hypercorn', 'data behind a handshake', 400, 'Hypercorn refuses a handshake with data behind it.'),
     Difference('daphne', '/ws/echo', None, 'daphne does not send the codes of the application below 3000 but 1000.'),
     Difference('daphne', 'websocket without a route', 403, 'daphne has no denial responses.'),
     Difference('daphne', 'websocket to a page', 403, 'daphne has no denial responses.'),
@@ -663,6 +664,17 @@ def test_websocket_is_refused(host):
         assert refused(host, '/missing') == expected(host, 'websocket without a route', 404)
         assert refused(host, '/item/a') == expected(host, 'websocket to a page', 200)
         assert refused(host, '/raise') == expected(host, 'websocket to a page that fails', 500)
+
+
+def test_what_follows_a_refused_handshake_is_no_request(host):
+    """A proxy that took the connection for upgraded would have let it pass."""
+    if has_websocket(host):
+        handshake = ask('GET', '/ws/origins', *HANDSHAKE, 'Origin: https://example.org', is_kept=True)
+        with host.connect(handshake + ask('GET', '/hello.txt', is_kept=True)) as connection:
+            assert read_answer(connection).status == expected(host, 'data behind a handshake', 403)
+            connection.settimeout(1)
+            with suppress(ConnectionResetError, TimeoutError):  # most end the connection, some wait
+                assert connection.recv(1) == b''
 
 
 def test_a_request_to_a_websocket_that_is_no_handshake(host):
