@@ -54,8 +54,6 @@ __all__ = ['ASGIApp', 'Microdot', 'Request', 'Response', 'URLPattern', 'WebSocke
 
 # RFC 9113 section 8.2.2: these are about a connection of HTTP/1, other versions do not have them
 CONNECTION_FIELDS = ('connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade')
-
-
 BODY_FIELDS = (b'content-length', b'transfer-encoding')
 
 

@@ -169,8 +169,8 @@ def is_blocking(body: 'Any') -> bool:
 class Exchange(HostedConnection):
     """One request and its response.
 
-    The event loop puts into ``inbox`` what the thread of the host is waiting for: jobs, then the response, then the
-    pieces of a stream, at last ``None``, or at any time an exception.
+    The event loop puts into ``inbox`` what the thread of the host is waiting for: jobs, then the response, then, if it
+    is a stream, the pieces and ``None``. An exception may take the place of each.
 
     """
 

@@ -1781,3 +1781,116 @@ def test_script_name_is_not_a_part_of_what_is_guarded():
     """Only the host says where an application is mounted; PATH_INFO that begins like SCRIPT_NAME is a path."""
     found = described(SCRIPT_NAME='/app', PATH_INFO='/app/x', REQUEST_URI='/app/x')
     assert (found['root_path'], found['path']) == ('/app', '/app/x')
+
+
+# Nothing may let a thread of the host wait for ever: what an attacker's reading has found
+
+@pytest.mark.parametrize('end_loop', [lambda: sys.exit(3), lambda: asyncio.get_running_loop().stop()])
+def test_loop_goes_on_for_others_when_a_task_ends_it(end_loop):
+    app = Microdot()
+
+    async def fail():
+        end_loop()
+
+    @app.get('/fail')
+    async def start(request):
+        request.app.task = asyncio.create_task(fail())
+        return 'started'
+
+    @app.get('/wait')
+    async def wait(request):
+        await asyncio.sleep(0.01)
+        return 'waited'
+
+    with logged_errors():
+        assert call(app, '/fail').body == b'started'
+        assert [call(app, '/wait').body for _ in range(3)] == [b'waited'] * 3
+
+
+def test_application_that_is_called_in_the_event_loop_of_another():
+    """It would wait for what only the loop that waits could do."""
+    inner = app_of(lambda request: 'inner')
+
+    async def outer(request):
+        return call(inner).text
+
+    with logged_errors() as errors:
+        assert call(app_of(outer)).status == 500
+    assert 'to_thread' in str(errors)
+
+    async def in_thread(request):
+        return (await asyncio.to_thread(call, inner)).text
+
+    assert call(app_of(in_thread)).text == 'inner'
+
+
+def test_task_that_sends_to_a_client_that_has_left():
+    """It waits for room that nobody makes any more, and other clients wait for it."""
+    streams = []
+    outcomes = []
+
+    @with_sse
+    async def events(request, sse):
+        streams.append(sse)
+        request.app.task = asyncio.create_task(broadcast())
+        await asyncio.sleep(1000)
+
+    async def broadcast():
+        try:
+            while True:
+                await streams[0].send('x' * 30000)
+        except OSError as exc:
+            outcomes.append(exc)
+
+    host = Host(app_of(events), environ()).start()
+    next(host)
+    until(lambda: sum(map(len, host.pieces)) > 0 or next(host))
+    time.sleep(0.1)  # until there is no room
+    assert not outcomes
+    host.close()
+    until(lambda: outcomes)
+
+
+async def three_events(request, sse):
+    for n in range(3):
+        await sse.send(n)
+
+
+def test_events_of_a_handler_that_does_not_wait():
+    app = app_of(with_sse(three_events))
+    for body in in_threads(lambda n: call(app).text, range(8)) + [call(app).text for n in range(200)]:
+        assert body == 'data: 0\n\ndata: 1\n\ndata: 2\n\n'
+
+
+def test_host_that_asks_again_after_the_end():
+    async def pieces():
+        yield 'a'
+
+    async def broken_pieces():
+        yield 'a'
+        raise ValueError
+
+    for body, error in (pieces, StopIteration), (broken_pieces, ValueError):
+        async def stream(request, body=body):
+            return body()
+
+        with logged_errors():
+            iterator = app_of(stream)(environ(), lambda *args: None)
+            with pytest.raises(error):
+                while True:
+                    next(iterator)
+            for _ in range(2):
+                with pytest.raises(StopIteration):
+                    next(iterator)
+            iterator.close()
+
+
+@pytest.mark.parametrize('error', [StopIteration(), EOFError()])
+def test_input_that_raises_what_a_future_cannot_hold(error):
+    async def read(request):
+        return str(len(await request.stream.read()))
+
+    with changed(Request, max_content_length=10 ** 6), logged_errors():
+        host = call(app_of(read), method='POST', CONTENT_LENGTH='100000', wsgi_input=Input(b'x' * 1000, error=error),
+                    is_checked=False)
+    assert host.status in (400, 500)
