@@ -7,7 +7,7 @@ import asyncio
 from functools import lru_cache
 
 from microdot import microdot as core
-from microdot.hosts import HostedApp, HostedBody, HostedConnection, HostedRequest, find_target, has_no_body
+from microdot.hosts import VERSIONS, HostedApp, HostedBody, HostedConnection, HostedRequest, find_target, has_no_body
 from microdot.microdot import (
     MEMO_SIZE,
     Disconnected,
@@ -191,8 +191,9 @@ class HTTPConnection(HostedConnection):
         if query or not path.isascii() or '%' in path or raw_path != path.encode():
             path = find_target(decode(raw_path) if raw_path else '', path, decode(query) if query else '')
         client = scope.get('client')
+        version = scope.get('http_version', '1.1')
         request = HostedRequest(self.app, (client[0], int(client[1] or 0)) if client else ('', 0),
-                                scope.get('method', 'GET'), path, scope.get('http_version', '1.1'), None,
+                                scope.get('method', 'GET'), path, VERSIONS.get(version, version), None,
                                 sock=(self, self))
         request.asgi_scope = scope
         if scope.get('scheme') in ('https', 'wss'):

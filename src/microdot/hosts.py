@@ -24,6 +24,7 @@ from microdot.microdot import (
 if False:  # TYPE_CHECKING
     from typing import Any
 
+VERSIONS = {'1': '1.0'}  # as granian spells it, and as we do
 SAFE = "/:@!$&'()*+,;=-._~"  # characters of a path that need not be encoded (RFC 3986 section 3.3)
 
 

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from sys import getrefcount
 from threading import Lock, get_ident
 
-from microdot.hosts import HostedApp, HostedBody, HostedConnection, HostedRequest, find_target, has_no_body
+from microdot.hosts import VERSIONS, HostedApp, HostedBody, HostedConnection, HostedRequest, find_target, has_no_body
 from microdot.microdot import (
     Disconnected,
     NoCaseDict,
@@ -215,11 +215,12 @@ class Exchange(HostedConnection):
         root_path = from_latin1(environ.get('SCRIPT_NAME', ''))
         path = root_path + from_latin1(environ.get('PATH_INFO', '')) or '/'
         raw_path = environ.get('REQUEST_URI') or environ.get('RAW_URI') or ''
+        version = environ.get('SERVER_PROTOCOL', 'HTTP/1.1')[5:]
         sock: 'Any' = self.find_socket() if environ.get('HTTP_UPGRADE', '').lower() == 'websocket' else self
         request = WSGIRequest(
             self.app, self.get_extra_info('peername'), environ['REQUEST_METHOD'],
             find_target(raw_path, path, from_latin1(environ.get('QUERY_STRING', ''))),
-            environ.get('SERVER_PROTOCOL', 'HTTP/1.1')[5:], None, sock=(sock, sock))
+            VERSIONS.get(version, version), None, sock=(sock, sock))
         request.exchange = self
         request.environ = environ
         if environ.get('wsgi.url_scheme') == 'https':

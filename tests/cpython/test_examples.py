@@ -44,7 +44,7 @@ class Example:
 
     def get(self, path, headers=None):
         request = urllib.request.Request(f'http://127.0.0.1:{self.port}{path}', headers=headers or {})
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while True:
             try:
                 with urllib.request.urlopen(request, timeout=10) as response:

@@ -78,7 +78,6 @@ DIFFERENCES = [
     Difference('wsgiref granian-wsgi', 'the URL as it was sent', [200, {'url': '/echo/caf%C3%A9/b?x=%20%c3%a9'}, {}],
                'The host gives the decoded path alone.'),
     Difference('uwsgi', 'dots', [200, {'path': '/echo/b/c'}, {}], 'uWSGI resolves them.'),
-    Difference('granian-asgi granian-wsgi', 'HTTP/1.0', [200, {'version': '1'}, {}], 'granian says 1 for it.'),
     Difference('granian-wsgi', 'UTF-8 in a header', [200, {'x-test': ''}, {}], 'granian drops such values.'),
     Difference('granian-wsgi', 'Latin-1 in a header', [200, {'x-test': ''}, {}], 'granian drops such values.'),
     Difference('waitress wsgiref', 'exit status', -15, 'The host leaves SIGTERM to the system.'),
@@ -373,28 +372,13 @@ def test_a_file_that_the_client_has_is_not_sent_again(host):
 
 
 def test_a_connection_serves_one_request_after_the_other(host):
+    texts = expected(host, 'keep-alive', ['not read', 'body 1', 'not read', 'body 3'])
     with host.connect() as connection:
-        texts = []
-        for n in range(4):
-            body = b'body %d' % n
-            connection.sendall(ask('POST', '/body' if n % 2 else '/unread', body=body, is_kept=True))
-            answer = read_answer(connection)
-            texts.append(answer.text)
-            if (answer.headers.get('Connection') or '').lower() == 'close' or is_closed(connection):
-                break
-    usual = ['not read', 'body 1', 'not read', 'body 3']
-    assert texts == expected(host, 'keep-alive', usual)
-
-
-def is_closed(connection):
-    """Tell whether the other side has closed a connection on which nothing is to come."""
-    connection.settimeout(0.05)
-    try:
-        return connection.recv(1, socket.MSG_PEEK) == b''
-    except TimeoutError:
-        return False
-    finally:
-        connection.settimeout(20)
+        for n, text in enumerate(texts):
+            connection.sendall(ask('POST', '/body' if n % 2 else '/unread', body=b'body %d' % n, is_kept=True))
+            assert read_answer(connection).text == text
+        if len(texts) == 1:
+            assert connection.recv(1) == b''
 
 
 def test_a_client_that_expects_to_be_told_to_continue(host):
@@ -457,8 +441,10 @@ def test_a_stream_that_fails_is_seen_to_be_incomplete(host, target):
                 connection.recv(1)
         else:
             answer = read_answer(connection)
-            assert (answer.status, answer.is_complete) == (200, end == 'complete')
-            assert b'half'.startswith(answer.body)  # a host that resets the connection may drop what is on the way
+            assert answer.is_complete == (end == 'complete')
+            # a host that resets the connection may drop what is on the way, the head, too
+            assert answer.status == 200 or not answer.is_complete
+            assert b'half'.startswith(answer.body)
     assert host.get('/').text == 'hello'
 
 
