@@ -634,6 +634,7 @@ def test_hosted_counter(start, host):
     if host == 'hypercorn' and sys.version_info >= (3, 12):
         # asyncio's Server.wait_closed() waits for connections there, and hypercorn 0.18 for that, with any application
         connection.close()
+        read_until(example, 'a page has left')
     example.stop()  # while the stream is open
     connection.close()
 
