@@ -123,7 +123,6 @@ class HostedConnection(AsyncBytesIO):
     is_eof = False
     watcher: 'Any' = None
     task: 'Any' = None
-
     data = b''
 
     def __init__(self, app: 'HostedApp'):
@@ -216,6 +215,16 @@ class StreamWatcher:
 
     async def finish(self, response: 'Response | None') -> None:
         await self.sock.unwatch()
+
+
+def is_small(length: int) -> bool:
+    """Tell whether a body of this length may be read at once; what else there is decides :meth:`Request.load`."""
+    return 0 < length <= min(Request.max_body_length, Request.max_content_length)
+
+
+def to_bytes(data: 'Any') -> bytes:
+    """Return a piece of a body as hosts want it; ``TypeError`` for what is none, such as an ``int``."""
+    return data if type(data) is bytes else bytes(memoryview(data))
 
 
 def has_no_body(request: HostedRequest, response: Response) -> bool:

@@ -16,7 +16,17 @@ from queue import SimpleQueue
 from sys import getrefcount
 from threading import Lock, get_ident
 
-from microdot.hosts import VERSIONS, HostedApp, HostedBody, HostedConnection, HostedRequest, find_target, has_no_body
+from microdot.hosts import (
+    VERSIONS,
+    HostedApp,
+    HostedBody,
+    HostedConnection,
+    HostedRequest,
+    find_target,
+    has_no_body,
+    is_small,
+    to_bytes,
+)
 from microdot.microdot import (
     Disconnected,
     NoCaseDict,
@@ -242,7 +252,7 @@ class Exchange(HostedConnection):
         length = self.find_length(request, False)
         if length < 0 and not self.environ.get('wsgi.input_terminated'):
             request.refusal = ProtocolError(411)  # nobody knows where it ends
-        elif 0 < length <= min(Request.max_body_length, Request.max_content_length):
+        elif is_small(length):
             data = b''
             read = self.environ['wsgi.input'].read
             with suppress(Exception):  # what hosts raise differs
@@ -391,7 +401,7 @@ class Exchange(HostedConnection):
             is_full = self.buffered > MAX_BUFFERED
             if is_full:
                 self.waiter = self.background.loop.create_future()
-        self.inbox.put(data if type(data) is bytes else bytes(data))
+        self.inbox.put(to_bytes(data))
         if is_full and self.waiter:
             await self.waiter
             self.waiter = None
@@ -446,8 +456,7 @@ class BlockingPieces(Pieces):
 
     def __next__(self) -> bytes:
         try:
-            data = step(self.iterator.__anext__())
-            return data if type(data) is bytes else bytes(memoryview(data))
+            return to_bytes(step(self.iterator.__anext__()))
         except StopAsyncIteration:
             raise StopIteration from None
 
