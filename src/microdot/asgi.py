@@ -7,6 +7,8 @@ import asyncio
 from functools import lru_cache
 
 from microdot import microdot as core
+from microdot.headers import with_charset
+from microdot.hooks import close_bodies
 from microdot.hosts import (
     VERSIONS,
     HostedApp,
@@ -19,7 +21,6 @@ from microdot.hosts import (
     to_bytes,
 )
 from microdot.microdot import (
-    MEMO_SIZE,
     Disconnected,
     NoCaseDict,
     ProtocolError,
@@ -27,14 +28,13 @@ from microdot.microdot import (
     Response,
     URLPattern,
     abort,
-    close_bodies,
     decode,
     invoke_handler,
     log_error,
     redirect,
     send_file,
-    with_charset,
 )
+from microdot.routing import compile_routes
 from microdot.websocket import (
     ABNORMAL,
     BINARY,
@@ -112,9 +112,7 @@ class Microdot(HostedApp):
             await send({'type': 'lifespan.%s.complete' % phase})
 
     async def start_up(self, scope: 'dict[str, Any]') -> None:
-        for route in self.routes:
-            if not route[0].is_static:
-                route[0].compile()  # so that a mistake shows now and not with the first request
+        compile_routes(self)  # so that a mistake shows now and not with the first request
         if self.lifespan_startup:
             await invoke_handler(self.lifespan_startup, scope)
 
@@ -125,6 +123,7 @@ def parse_fields(fields: 'Any') -> NoCaseDict:
     return headers
 
 
+MEMO_SIZE = 1024  # bytes of a header that are remembered at the most, so that strangers cannot fill the memory
 recall_fields = lru_cache(128)(parse_fields)  # PERF: bench, hosts: clients repeat themselves
 
 

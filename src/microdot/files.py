@@ -8,7 +8,7 @@ import re
 import time
 
 from microdot.helpers import add_vary
-from microdot.microdot import ON_MICROPYTHON, ProtocolError, Response, run_sync
+from microdot.microdot import ON_MICROPYTHON, ProtocolError, Response
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
@@ -93,7 +93,7 @@ if ON_MICROPYTHON:
         month = MONTHS[t[1] * 3 - 3:][:3]
         return '%s, %02d %s %04d %02d:%02d:%02d GMT' % (day, t[2], month, t[0], t[3], t[4], t[5])
 else:
-    from microdot.microdot import http_date
+    from microdot.cpython import http_date, run_sync
 
 
 def parse_date(text: str) -> 'Date | None':

@@ -9,14 +9,12 @@ from binascii import a2b_base64, b2a_base64
 
 from microdot.helpers import Signal, below_guards, current_task, wraps
 from microdot.microdot import (
-    MEMO_SIZE,
     ON_MICROPYTHON,
     Disconnected,
     ProtocolError,
     Request,
     Response,
     date_header,
-    load,
     log_request,
     render_head,
 )
@@ -36,7 +34,7 @@ CLOSE = 8
 PING = 9
 PONG = 10
 
-MASK_BLOCK = 2048 if MEMO_SIZE else 128  # bytes that are masked at a time, a multiple of 4
+MASK_BLOCK = 2048 if not ON_MICROPYTHON else 128  # bytes that are masked at a time, a multiple of 4
 MAX_PONGS = 16  # answers to pings that the client has not taken yet; the server reads no more when there are as many
 MAX_BURST = 65536  # bytes that are sent without a pause
 MAX_STEPS = 100  # messages or fragments that are taken without a pause
@@ -69,7 +67,10 @@ def apply_mask(data: bytes, key: bytes) -> bytes:
     return b''.join(parts)
 
 
-c_apply_mask = getattr(load('mask'), 'apply_mask', None)
+try:
+    from microdot.mask import apply_mask as c_apply_mask
+except ImportError:
+    c_apply_mask = None
 if c_apply_mask:
     apply_mask = c_apply_mask
 
@@ -426,7 +427,9 @@ def answer_handshake(request: Request, headers: 'dict[str, str]', compression: '
                     'Sec-WebSocket-Accept': accept_key(request.headers['Sec-WebSocket-Key'])})
     deflate = None
     if compression:
-        deflate = load('deflate').negotiate(request.headers.get('Sec-WebSocket-Extensions', ''), compression)
+        from microdot.deflate import negotiate
+
+        deflate = negotiate(request.headers.get('Sec-WebSocket-Extensions', ''), compression)
         if deflate:
             headers['Sec-WebSocket-Extensions'] = deflate.response
     return deflate
@@ -499,7 +502,7 @@ class WebSocket:
     #: ends the conversation with code 1009.
     max_message_length = -1
     #: Bytes of messages that wait for ``receive()``. The server reads no more when there are as many.
-    max_queue_size = 65536 if MEMO_SIZE else 512
+    max_queue_size = 65536 if not ON_MICROPYTHON else 512
 
     closed = False
     close_code: 'int | None' = None
@@ -536,7 +539,7 @@ class WebSocket:
         """Answer the handshake. From now on the connection belongs to this object."""
         sock = self.sock
         sock.is_upgraded = True
-        await sock.awrite(render_head('1.1', 101, None, headers, date_header()))
+        await sock.awrite(render_head('1.1', 101, None, headers, date_header() if date_header else ''))
         if sock.server.logs_requests:
             log_request(self.request, Response(b'', 101))
         sock.watch(self)

@@ -16,6 +16,9 @@ from queue import SimpleQueue
 from sys import getrefcount
 from threading import Lock, get_ident
 
+from microdot.cpython import is_async
+from microdot.headers import with_charset
+from microdot.hooks import close_bodies, reason_phrase
 from microdot.hosts import (
     VERSIONS,
     HostedApp,
@@ -35,13 +38,9 @@ from microdot.microdot import (
     Response,
     URLPattern,
     abort,
-    close_bodies,
     decode,
-    is_async,
-    reason_phrase,
     redirect,
     send_file,
-    with_charset,
 )
 from microdot.server import ProtocolConnection, ProtocolServer, wake
 from microdot.shared_loop import LoopThread
