@@ -1,13 +1,15 @@
 """What extensions need on CPython only; boards need not have this file."""
 import asyncio
 from functools import wraps as wraps
-from hmac import compare_digest as compare_digest, digest
+from hmac import compare_digest as is_equal, digest
 from logging import getLogger
-from weakref import WeakKeyDictionary, ref as ref
+from weakref import WeakKeyDictionary, ref
 
 if False:  # TYPE_CHECKING
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
+
+    from microdot.microdot import Request
 
 # wrapper: the decorator that made it, whether that decides if a request gets to what it wraps
 decorations: 'Any' = WeakKeyDictionary()
@@ -28,6 +30,26 @@ def warn_of_route(f: 'Any') -> None:
     if getattr(f, 'is_routed', False):
         warn('%s() has a route that this does not protect: should it be below the decorator of that?'
              % getattr(f, '__name__', 'a handler'))
+
+
+def keyed_hmac(key: bytes) -> 'Callable[[bytes], bytes]':
+    """Return the function that makes message authentication codes with a key (RFC 2104)."""
+    return lambda message: digest(key, message, 'sha256')
+
+
+class RequestDict(dict):  # type: ignore[type-arg]
+    """A dictionary of a request that holds it: does not keep it alive, else both would wait for the collector."""
+
+    @property
+    def request(self) -> 'Request':
+        request: 'Request | None' = self._request()
+        if request is None:
+            raise RuntimeError('the request of this session has ended')
+        return request
+
+    @request.setter
+    def request(self, request: 'Request') -> None:
+        self._request = ref(request)
 
 
 class Signal:  # PERF: bench, WebSocket echo: asyncio.Event takes twice as long
