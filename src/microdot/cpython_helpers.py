@@ -1,7 +1,7 @@
 """What extensions need on CPython only; boards need not have this file."""
 import asyncio
+import hmac
 from functools import wraps as wraps
-from hmac import compare_digest as is_equal, digest
 from logging import getLogger
 from weakref import WeakKeyDictionary, ref
 
@@ -34,7 +34,12 @@ def warn_of_route(f: 'Any') -> None:
 
 def keyed_hmac(key: bytes) -> 'Callable[[bytes], bytes]':
     """Return the function that makes message authentication codes with a key (RFC 2104)."""
-    return lambda message: digest(key, message, 'sha256')
+    return lambda message: hmac.digest(key, message, 'sha256')
+
+
+def is_equal(a: bytes, b: bytes) -> bool:
+    """Compare in a time that does not depend on where the two differ; it may on their lengths."""
+    return hmac.compare_digest(a, b)
 
 
 class RequestDict(dict):  # type: ignore[type-arg]

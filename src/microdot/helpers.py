@@ -21,7 +21,13 @@ if ON_MICROPYTHON:
             return wrapper
         return decorated
 else:
-    from microdot.cpython_helpers import decorations, inner_of, warn, warn_of_route, wraps  # type: ignore[assignment]
+    from microdot.cpython_helpers import (  # type: ignore[assignment] # noqa: F401
+        decorations,
+        inner_of,
+        warn,
+        warn_of_route,
+        wraps,
+    )
 
 
 def guard(f: 'Callable[..., Any]', check: 'Callable[..., Any]', option: 'Any') -> 'Any':

@@ -88,7 +88,8 @@ class Login:
         token = ''
         if days > 0:
             now = int(signing.now())
-            claims = {'user_id': user_id, 'days': days, 'exp': now + days * DAY, 'since': now if since is None else since}
+            claims = {'user_id': user_id, 'days': days, 'exp': now + days * DAY,
+                      'since': now if since is None else since}
             token = signing.sign(claims, sessions.secret_key, PURPOSE)
         sessions.send_cookie(request, self.cookie_name, token, days * DAY)
 

@@ -57,14 +57,14 @@ if ON_MICROPYTHON:
 
     hash_with_scrypt = None
 else:
-    from microdot.cpython_password import (  # type: ignore[assignment]
-        MIN_ROUNDS as MIN_ROUNDS,
+    from microdot.cpython_password import (  # type: ignore[assignment] # noqa: F401
+        MIN_ROUNDS,
         default_rounds,
         derive,
         hash_with_scrypt,
-        needs_rehash as needs_rehash,
+        needs_rehash,
         pbkdf2,
-        scrypt as scrypt,
+        scrypt,
     )
 
 
@@ -76,7 +76,7 @@ def hash_password(password: str, method: 'str | None' = None, rounds: 'int | Non
 
     :param password: the password.
     :param method: ``'scrypt'``, the default on CPython, or ``'pbkdf2-sha256'``, the only one on MicroPython.
-    :param rounds: rounds of PBKDF2; by default 600,000 on CPython, and as many as a board does in a quarter of a second.
+    :param rounds: rounds of PBKDF2; by default 600,000 on CPython, and what a board does in a quarter of a second.
 
     ``ValueError`` for a method that there is not, and for rounds that are none.
 

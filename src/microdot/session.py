@@ -8,7 +8,7 @@ from microdot.microdot import ON_MICROPYTHON, Response, prepare
 if ON_MICROPYTHON:
     RequestDict = dict
 else:
-    from microdot.cpython_helpers import RequestDict  # type: ignore[assignment]
+    from microdot.cpython_helpers import RequestDict
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if False:  # TYPE_CHECKING
 MAX_SIZE = 1500 if ON_MICROPYTHON else 4000
 
 
-class SessionDict(RequestDict):
+class SessionDict(RequestDict):  # type: ignore[type-arg]
     """The session of a request: a dictionary of what JSON can express, with text as keys.
 
     Changes reach the client with :meth:`save`, not before.

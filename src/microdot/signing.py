@@ -28,7 +28,7 @@ if ON_MICROPYTHON:
             difference |= x ^ y
         return not difference
 else:
-    from microdot.cpython_helpers import is_equal as is_equal, keyed_hmac
+    from microdot.cpython_helpers import is_equal, keyed_hmac
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
