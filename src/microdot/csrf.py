@@ -53,8 +53,8 @@ class CSRF:
         """Decorate a handler that is to be protected, if not all are. Use it below the route's decorator."""
         return guard(f, self._check, True)
 
-    async def _check(self, request: 'Request', is_protected: bool = False) -> None:
-        f = None if is_protected else request.route
+    async def _check(self, request: 'Request', always: bool = False) -> None:
+        f = None if always else request.route
         while f:
             if f in self.exempted:
                 return
@@ -84,7 +84,7 @@ class CSRF:
         if self.cors and origin != 'null' and self.cors.allows(origin):
             return True
         # where the browser has said that it is another site it knows better: github.io is not one
-        return site is None and self.allow_subdomains and scheme == request.scheme and is_subdomain(other, host)
+        return site is None and self.allow_subdomains and scheme == request.scheme and is_below(other, host)
 
 
 def without_port(scheme: str, host: str) -> str:
@@ -93,11 +93,12 @@ def without_port(scheme: str, host: str) -> str:
     return host[:-len(default)] if host.endswith(default) else host
 
 
-def is_subdomain(origin: str, host: str) -> bool:
+def is_below(origin: str, host: str) -> bool:
     """Tell whether an origin, without its scheme, shares the site (WHATWG HTML, section 7.1.1) but not the host."""
     name, _, port = origin.partition(':')
     host = host.partition(':')[0]  # of an address in brackets, which has no subdomains, "[" remains
     if not host or not name.endswith('.' + host) or '..' in name or len(port) > 5:
         return False
     # lazy repetitions: MicroPython takes no stack for each character then
-    return bool(re.match('^[-_0-9a-z][-._0-9a-z]*?(:[0-9]+?)?$', origin)) and int(port or 0) < 65536
+    return (re.match('^[-_0-9a-z][-._0-9a-z]*?(:[0-9]+?)?$', origin) is not None
+            and int(port or 0) < 65536)
