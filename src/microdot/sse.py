@@ -2,8 +2,9 @@
 import asyncio
 import json
 
-from microdot.helpers import Signal, below_guards, current_task, wraps
+from microdot.helpers import wraps
 from microdot.microdot import Disconnected, Request, Response
+from microdot.push import Signal, below_guards, current_task
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable

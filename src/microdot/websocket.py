@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 from binascii import a2b_base64, b2a_base64
 
-from microdot.helpers import Signal, below_guards, current_task, wraps
+from microdot.helpers import wraps
 from microdot.microdot import (
     ON_MICROPYTHON,
     Disconnected,
@@ -18,6 +18,7 @@ from microdot.microdot import (
     log_request,
     render_head,
 )
+from microdot.push import Signal, below_guards, current_task
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
