@@ -14,8 +14,8 @@ HEAD = '''
 |---|---|---|
 '''
 #: The modules of MicroPython. What else the sources import is for CPython.
-MICROPYTHON = {'asyncio', 'binascii', 'collections', 'deflate', 'errno', 'gc', 'hashlib', 'io', 'json', 'os', 'random', 're',
-               'select', 'socket', 'ssl', 'struct', 'sys', 'time'}
+MICROPYTHON = {'asyncio', 'binascii', 'collections', 'deflate', 'errno', 'gc', 'hashlib', 'io', 'json', 'os', 'random',
+               're', 'select', 'socket', 'ssl', 'struct', 'sys', 'time'}
 #: What each module that applications import is for.
 FEATURES = {
     'files': 'directories of [files](../files.md), conditions and ranges',

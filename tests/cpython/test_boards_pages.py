@@ -7,13 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from test_docs import DOCS, ROOT, python_snippets
+
 from board_modules import BIN, extensions, needs
 from board_table import FEATURES, is_stale
-from test_docs import DOCS, ROOT, python_snippets
 
 HERE = Path(__file__).parent
 PAGES = sorted((DOCS / 'boards').glob('*.md'))
-PATTERNS = ['keep', 'stop', 'serve_beside', 'stay_connected', 'every']
+PATTERNS = ['keep', 'stop', 'serve_beside', 'serve_again', 'stay_connected', 'every']
 
 
 @pytest.mark.parametrize('page', [page for page in PAGES if python_snippets(page)], ids=lambda page: page.stem)
