@@ -7,7 +7,21 @@ board; the second Ctrl-C ends it.
 import asyncio
 import sys
 
-from microdot import Microdot
+starving = []
+try:
+    import asyncio.stream as stream
+except ImportError:  # CPython
+    pass
+else:
+    class Stream(stream.Stream):
+        def __init__(self, *args):
+            if starving:
+                raise MemoryError(starving.pop())
+            super().__init__(*args)
+
+    stream.Stream = asyncio.StreamReader = asyncio.StreamWriter = Stream
+
+from microdot import Microdot  # noqa: E402
 
 PORT = int(sys.argv[1])
 app = Microdot()
@@ -40,6 +54,13 @@ async def tick():
 @app.get('/')
 async def index(request):
     return 'hello'
+
+
+@app.get('/starve')
+async def starve(request):
+    """Let there be no memory for the next connection."""
+    starving.append('for a stream')
+    return 'starving'
 
 
 @app.get('/break')

@@ -93,3 +93,14 @@ def test_a_dead_listening_socket_ends_the_server():
             assert b'broken' in ask(port, REQUEST.replace(b'GET /', b'GET /break'))
             wait_until(answers, port)
     assert process.output.count('failed: OSError') == 3, process.output
+
+
+def test_a_board_without_memory_for_one_client_accepts_the_next():
+    port = free_port()
+    with running('micropython', port):
+        wait_until(answers, port)
+        for _ in range(3):
+            assert b'starving' in ask(port, REQUEST.replace(b'GET /', b'GET /starve'))
+            with connect(port) as connection:
+                assert read_all(connection) == b''
+            assert answers(port)
