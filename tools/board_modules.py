@@ -75,11 +75,26 @@ def imported_names(node: ast.AST) -> 'Iterator[str]':
         yield 'microdot.' + name
 
 
+def is_computed_import(node: ast.AST) -> bool:
+    """Is this ``__import__('microdot.' + name)``?"""
+    match node:
+        case ast.Call(func=ast.Name('__import__' | 'import_module'), args=[ast.BinOp(), *_]):
+            return True
+    return False
+
+
 def direct_needs(source: Path) -> set[str]:
-    """Return the modules of the package that one imports, wherever in its text."""
-    portable = portable_modules()
-    names = {name for node in reached(ast.parse(source.read_text())) for name in imported_names(node)}
-    return {name.partition('.')[2] for name in names if name.startswith('microdot.')} & set(portable)
+    """Return the modules of the package that one imports, wherever in its text.
+
+    Who imports by names that are computed may import whatever its strings name, such as the keys of a table.
+
+    """
+    nodes = list(reached(ast.parse(source.read_text())))
+    names = {name for node in nodes for name in imported_names(node)}
+    if any(map(is_computed_import, nodes)):
+        strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        names |= {'microdot.' + string for string in strings}
+    return {name.partition('.')[2] for name in names if name.startswith('microdot.')} & set(portable_modules())
 
 
 def needs(*modules: str) -> list[str]:

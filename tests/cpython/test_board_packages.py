@@ -246,6 +246,8 @@ def test_no_package_has_what_is_for_cpython_alone():
     ('def f():\n    from microdot.sse import with_sse', {'sse'}),
     ("def f():\n    return load('sse').with_sse", {'sse'}),
     ("load('mask'), load(name), self.load('sse'), load('no_such_module')", set()),
+    ("PARTS = {'sse': ('a',), 'b': 'auth'}\nfor part in PARTS:\n    __import__('microdot.' + part)", {'auth', 'sse'}),
+    ("PARTS = {'sse': ('a',)}\nfor part in PARTS:\n    __import__(part)", set()),
     ('if False:\n    import microdot.sse\nelse:\n    import microdot.auth', {'auth'}),
     ('try:\n    import microdot.sse\nexcept ImportError:\n    import microdot.auth', {'auth'}),
     ('try:\n    import microdot.sse\nexcept (OSError, ImportError):\n    pass', set()),
