@@ -133,7 +133,7 @@ SPECIAL_METHODS = set("""
 BY_POSITION = set("""
     bool bytearray bytes chr complex decode divmod encode endswith find float frozenset getattr int isinstance
     issubclass iter join len list lstrip next ord partition pow range replace repr rfind round rpartition rsplit rstrip
-    set split splitlines startswith str strip sub sum tuple zip
+    set split startswith str strip sub sum tuple zip
 """.split())
 TYPES = {'bool', 'bytearray', 'bytes', 'dict', 'float', 'frozenset', 'int', 'list', 'set', 'str', 'tuple', 'type'}
 UTF8 = {'utf-8', 'utf8'}
