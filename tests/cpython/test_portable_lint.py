@@ -240,6 +240,14 @@ def test_modules_of_our_own_for_cpython():
     assert check_source('from microdot import Microdot\nfrom microdot.sse import with_sse') == []
 
 
+def test_examples_may_import_what_lies_beside_them(tmp_path):
+    (tmp_path / 'wifi.py').write_text('')
+    others = portable_lint.other_modules(tmp_path / 'main.py')
+    source = 'import wifi\ntry:\n    import machine\nexcept ImportError:\n    import functools\nimport typing'
+    assert [finding.detail for finding in check_source(source, others)] == ['functools', 'typing']
+    assert portable_lint.other_modules(portable_lint.PACKAGE / 'sse.py') == set()
+
+
 # Comments
 
 @pytest.mark.parametrize('source', [
