@@ -16,6 +16,9 @@ CPYTHON_ONLY = {'asgi.py', 'deflate.py', 'forwarded.py', 'hosts.py', 'jinja.py',
                 *(source.name for source in PACKAGE.glob('cpython*.py'))}
 #: What ``import microdot`` needs. The parts that these load belong to the core as well.
 CORE = ('__init__', 'microdot')
+#: What applications import, so that each is a package of its own. All else is a part of one of these or of the core.
+EXTENSIONS = ('auth', 'cors', 'csrf', 'files', 'helpers', 'login', 'multipart', 'password', 'session', 'signing', 'sse',
+              'test_client', 'utemplate', 'websocket')
 
 
 def portable_sources() -> list[Path]:
@@ -109,11 +112,6 @@ def needs(*modules: str) -> list[str]:
             found.add(name)
             todo += direct_needs(PACKAGE / f'{name}.py')
     return sorted(found)
-
-
-def extensions() -> list[str]:
-    """Return the portable modules that do not belong to the core."""
-    return sorted(set(portable_modules()) - set(needs()))
 
 
 def compile_mpy(source: Path, target: Path) -> int:
