@@ -9,11 +9,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'src' / 'microdot'
 BIN = Path(sys.executable).parent  # of the virtual environment, where its commands are
 
-#: The one list of what is for CPython alone. Every other module is portable: it is measured, linted and installed.
+#: The one list of what is for CPython alone, and all whose names say so. Every other module is portable: it is
+#: measured, linted and installed.
 CPYTHON_ONLY = {'asgi.py', 'deflate.py', 'forwarded.py', 'hosts.py', 'jinja.py', 'mask.py', 'server.py',
-                'shared_loop.py', 'sockets.py', 'workers.py', 'wsgi.py'}
+                'shared_loop.py', 'sockets.py', 'workers.py', 'wsgi.py',
+                *(source.name for source in PACKAGE.glob('cpython*.py'))}
 #: What ``import microdot`` needs. The parts that these load belong to the core as well.
 CORE = ('__init__', 'microdot')
+#: What applications import, so that each is a package of its own. All else is a part of one of these or of the core.
+EXTENSIONS = ('auth', 'cors', 'csrf', 'files', 'helpers', 'login', 'multipart', 'password', 'session', 'signing', 'sse',
+              'test_client', 'utemplate', 'websocket')
 
 
 def portable_sources() -> list[Path]:
@@ -107,11 +112,6 @@ def needs(*modules: str) -> list[str]:
             found.add(name)
             todo += direct_needs(PACKAGE / f'{name}.py')
     return sorted(found)
-
-
-def extensions() -> list[str]:
-    """Return the portable modules that do not belong to the core."""
-    return sorted(set(portable_modules()) - set(needs()))
 
 
 def compile_mpy(source: Path, target: Path) -> int:

@@ -80,7 +80,7 @@ def install(folder: Path, requirement: str) -> Path:
 def check_imports(python: Path, folder: Path, engines: dict[str, str]) -> None:
     """Import each module in an interpreter of its own, as it would be the first one."""
     for source in sorted(PACKAGE.glob('*.py')):
-        command = [python, '-I', '-W', 'error', '-c', f'import microdot.{source.stem}']
+        command: 'list[str | Path]' = [python, '-I', '-W', 'error', '-c', f'import microdot.{source.stem}']
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if source.stem in engines:
             expect(result.returncode and engines[source.stem] in result.stderr, f'{source.stem}: {result.stderr}')

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from board_modules import (
     CPYTHON_ONLY,
+    PACKAGE,
     ROOT,
     catches_import_error,
     imported_names,
@@ -95,7 +96,11 @@ MODULES = {
     'sys': 'argv byteorder exit implementation maxsize modules path platform stderr stdin stdout version version_info',
     'time': 'gmtime localtime mktime sleep time',
 }
-#: What the table above has for MicroPython, and what CircuitPython has instead.
+#: What examples may import, which are for one kind of board, and what the user writes for them.
+EXAMPLE_MODULES = {'dht', 'machine', 'network', 'wifi_settings'}
+#: The examples for boards.
+EXAMPLES = ('examples/hello/hello.py', 'examples/gpio/*.py', 'examples/weather/*.py')
+#: What the table of modules has for MicroPython, and what CircuitPython has instead.
 CIRCUITPYTHON = {
     'hashlib.md5': 'nothing',
     'hashlib.sha1': "hashlib.new('sha1')",
@@ -133,7 +138,7 @@ SPECIAL_METHODS = set("""
 BY_POSITION = set("""
     bool bytearray bytes chr complex decode divmod encode endswith find float frozenset getattr int isinstance
     issubclass iter join len list lstrip next ord partition pow range replace repr rfind round rpartition rsplit rstrip
-    set split splitlines startswith str strip sub sum tuple zip
+    set split startswith str strip sub sum tuple zip
 """.split())
 TYPES = {'bool', 'bytearray', 'bytes', 'dict', 'float', 'frozenset', 'int', 'list', 'set', 'str', 'tuple', 'type'}
 UTF8 = {'utf-8', 'utf8'}
@@ -320,8 +325,9 @@ class Constants(ast.NodeVisitor):
 class Checker(ast.NodeVisitor):
     """Walks through one file. ``findings`` are all that it found, also what comments allow."""
 
-    def __init__(self, tree: ast.Module, source: str) -> None:
+    def __init__(self, tree: ast.Module, source: str, others: 'Iterable[str]') -> None:
         self.source = source.splitlines()
+        self.others = others  # modules that will be there, too
         self.constants = Constants(tree)
         self.findings: list[Finding] = []
         self.is_reached = True  # by boards
@@ -377,7 +383,7 @@ class Checker(ast.NodeVisitor):
         is_reached, tried = True, set[str]()
         for statement in node.body:
             if catches_import_error(node):
-                is_reached = is_reached and not any(map(is_missing_module, self.imports_of(statement)))
+                is_reached = is_reached and not any(map(self.is_missing, self.imports_of(statement)))
                 tried.update(imported_names(statement))
             self.visit_all([statement], is_reached, ['*'] if forgiven else tried)
         self.visit_all(node.handlers, known=['import ' + ELSE[name] for name in tried & ELSE.keys()])
@@ -390,15 +396,18 @@ class Checker(ast.NodeVisitor):
 
     # Modules and names
 
+    def is_missing(self, module: str) -> bool:
+        return module not in self.others and 'import ' + module not in self.known and is_missing_module(module)
+
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             self.aliases[alias.asname or alias.name.partition('.')[0]] = alias.name
-            if is_missing_module(alias.name) and 'import ' + alias.name not in self.known:
+            if self.is_missing(alias.name):
                 self.report(node, 'missing-module', alias.name)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         for name in self.imports_of(node):
-            if is_missing_module(name) and 'import ' + name not in self.known:
+            if self.is_missing(name):
                 return self.report(node, 'missing-module', name)
         if node.module in MODULES:
             for alias in node.names:
@@ -641,14 +650,14 @@ def check_comments(comments: list[Allowance]) -> 'Iterator[Finding]':
             yield Finding(comment.line, 'unused-comment', comment.rule)
 
 
-def check_source(source: str) -> list[Finding]:
-    """Return what one file has that boards do not have."""
+def check_source(source: str, others: 'Iterable[str]' = ()) -> list[Finding]:
+    """Return what one file has that boards do not have, besides these other modules."""
     try:
         tree = ast.parse(source, feature_version=(3, 10))
     except SyntaxError as exc:
         return [Finding(exc.lineno or 1, 'syntax', exc.msg)]
     tokens = read_tokens(source)
-    checker = Checker(tree, source)
+    checker = Checker(tree, source, others)
     checker.visit(tree)
     comments, last = list(allowances(tokens)), covered_lines(tree)
     findings = [finding for finding in [*check_strings(tokens), *checker.findings]
@@ -656,13 +665,19 @@ def check_source(source: str) -> list[Finding]:
     return sorted({*findings, *check_comments(comments)})
 
 
+def other_modules(file: Path) -> set[str]:
+    """Return what an example may import besides: what lies beside it, and what its board has."""
+    return set() if file.parent == PACKAGE else {*(other.stem for other in file.parent.glob('*.py')), *EXAMPLE_MODULES}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description='Find what boards do not have.')
     parser.add_argument('files', nargs='*', type=Path, help='by default all that boards run')
-    files = parser.parse_args().files or portable_sources()
+    examples = [file for pattern in EXAMPLES for file in sorted(ROOT.glob(pattern))]
+    files = parser.parse_args().files or [*portable_sources(), *examples]
     count = 0
     for file in files:
-        for finding in check_source(file.read_text()):
+        for finding in check_source(file.read_text(), other_modules(file)):
             count += 1
             name = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
             print(f'{name}:{finding.line}: {finding.rule}: {finding.detail} ({RULES[finding.rule]})')

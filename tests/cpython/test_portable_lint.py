@@ -217,7 +217,7 @@ def test_every_rule_has_its_case():
     assert BAD.keys() == RULES.keys() - {'syntax', 'circuitpython-name', 'unused-comment', 'bad-comment'}
 
 
-@pytest.mark.parametrize('rule, program', cases({rule: BAD[rule] for rule in BAD.keys() & SYNTAX_RULES.keys()}))
+@pytest.mark.parametrize('rule, program', cases({rule: BAD[rule] for rule in BAD if rule in SYNTAX_RULES}))
 def test_syntax_is_what_boards_cannot_even_read(rule, program):
     assert 'Error' in run_on_micropython('def f():\n' + ''.join(f'    {line}\n' for line in program.split('\n')))
 
@@ -238,6 +238,14 @@ def test_modules_of_our_own_for_cpython():
     source = 'from microdot.server import a\nfrom microdot import asgi, sse'
     assert [finding.rule for finding in check_source(source)] == ['missing-module', 'missing-module']
     assert check_source('from microdot import Microdot\nfrom microdot.sse import with_sse') == []
+
+
+def test_examples_may_import_what_lies_beside_them(tmp_path):
+    (tmp_path / 'wifi.py').write_text('')
+    others = portable_lint.other_modules(tmp_path / 'main.py')
+    source = 'import wifi\ntry:\n    import machine\nexcept ImportError:\n    import functools\nimport typing'
+    assert [finding.detail for finding in check_source(source, others)] == ['functools', 'typing']
+    assert portable_lint.other_modules(portable_lint.PACKAGE / 'sse.py') == set()
 
 
 # Comments
