@@ -23,8 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'src' / 'microdot'
-CPYTHON_ONLY = {'asgi.py', 'cpython_websocket.py', 'deflate.py', 'forwarded.py', 'hosts.py', 'jinja.py', 'mask.py', 'server.py',
-                'shared_loop.py', 'sockets.py', 'workers.py', 'wsgi.py'}
+CPYTHON_ONLY = {'asgi.py', 'cpython_websocket.py', 'deflate.py', 'forwarded.py', 'hosts.py', 'jinja.py', 'mask.py',
+                'server.py', 'shared_loop.py', 'sockets.py', 'workers.py', 'wsgi.py'}
 LEDGER = ROOT / 'FOOTPRINT.md'
 BIN = Path(sys.executable).parent  # of the virtual environment, where its commands are
 PEER = 'microdot==2.7.0'

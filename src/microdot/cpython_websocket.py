@@ -57,7 +57,7 @@ class WebSocket(PortableWebSocket):
         if self.burst > self.max_burst:
             self.burst = 0
             return self._send_later(opcode, payload)
-        return super()._send(opcode, payload)
+        return PortableWebSocket._send(self, opcode, payload)  # PERF: bench, WebSocket echo: super() takes longer
 
     async def _send_later(self, opcode: int, payload: bytes) -> None:
         await asyncio.sleep(0)
@@ -65,19 +65,19 @@ class WebSocket(PortableWebSocket):
 
     def notice(self) -> None:
         if not self.rest_task:
-            super().notice()
+            self.steps = 0
+            PortableWebSocket.notice(self)
 
     def _take(self, opcode: int, payload: 'Any') -> None:
-        super()._take(opcode, payload)
+        PortableWebSocket._take(self, opcode, payload)
         self.steps += 1
-        if self.steps == MAX_STEPS:
+        if self.steps >= MAX_STEPS:
             self.is_full = True
-            self.rest_task = asyncio.create_task(self._rest())
+            self.rest_task = self.rest_task or asyncio.create_task(self._rest())
 
     async def _rest(self) -> None:
         await asyncio.sleep(0)
         self.rest_task = None
-        self.steps = 0
         self.notice()
 
     def _limit_handler(self) -> None:
