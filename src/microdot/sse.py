@@ -89,19 +89,21 @@ class SSE:
     async def _send(self, message: bytes) -> None:
         while not self.write and not self.is_done:  # the response has not begun
             await self.change.wait()
-        async with self.lock:  # an event may be written in several steps
+        await self.lock.acquire()  # an event may be written in several steps
+        try:
             if self.is_done:
                 raise self._gone()
-            try:
-                await self.write(message)
-            except Disconnected:
+            await self.write(message)
+        except Disconnected:
+            self.end()
+            raise self._gone() from None
+        except asyncio.CancelledError:
+            if self.sock.is_torn:
+                self.is_broken = True
                 self.end()
-                raise self._gone() from None
-            except asyncio.CancelledError:
-                if self.sock.is_torn:
-                    self.is_broken = True
-                    self.end()
-                raise
+            raise
+        finally:
+            self.lock.release()
         self.burst += len(message)
         if self.burst > MAX_BURST:  # a handler that only sends, to a client that is fast, must not stop all others
             self.burst = 0

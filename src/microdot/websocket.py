@@ -468,22 +468,24 @@ class WebSocket:
         return render_frame(opcode, payload)
 
     async def _send(self, opcode: int, payload: bytes) -> None:
-        async with self.lock:  # a frame may be written in several steps
+        await self.lock.acquire()  # a frame may be written in several steps
+        try:
             if self.closed:
                 raise self._end_error()
             if opcode == CLOSE:
                 self.closed = True
-            try:
-                await self.sock.awrite(self._render(opcode, payload))
-            except Disconnected:
-                self._lose('the client cannot be reached')
-                raise self._end_error() from None
-            except asyncio.CancelledError:
-                if self.sock.is_torn:
-                    self.waiting += 1  # who cancels this does not want to be cancelled
-                    self._lose('a message was broken off')
-                    self.waiting -= 1
-                raise
+            await self.sock.awrite(self._render(opcode, payload))
+        except Disconnected:
+            self._lose('the client cannot be reached')
+            raise self._end_error() from None
+        except asyncio.CancelledError:
+            if self.sock.is_torn:
+                self.waiting += 1  # who cancels this does not want to be cancelled
+                self._lose('a message was broken off')
+                self.waiting -= 1
+            raise
+        finally:
+            self.lock.release()
 
     async def _send_pongs(self) -> None:
         try:
