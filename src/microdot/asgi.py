@@ -40,7 +40,6 @@ from microdot.websocket import (
     BINARY,
     CLOSE,
     EVENT_COST,
-    MAX_BURST,
     NO_STATUS,
     TEXT,
     WebSocket,
@@ -350,9 +349,14 @@ class WebSocketConnection(HTTPConnection):
 class ASGIWebSocket(WebSocket):
     """A conversation with a client; frames and pings are the host's, who gives and takes messages."""
 
-    def __init__(self, request: HostedRequest):
-        super().__init__(request)
-        self.offered = list(request.asgi_scope.get('subprotocols') or ())
+    burst: 'int'  # of the class that CPython has
+    max_burst: 'int'
+
+    def shake_hands(self, compression: 'Any') -> 'dict[str, str]':
+        return {}  # the host does it
+
+    def get_offers(self) -> 'list[str]':
+        return list(self.sock.scope.get('subprotocols') or ())
 
     async def open(self, headers: 'dict[str, str]') -> None:
         sock = self.sock
@@ -377,7 +381,7 @@ class ASGIWebSocket(WebSocket):
             message['bytes'] = data.encode() if isinstance(data, str) else bytes(data)
         await self._send_message(message)
         self.burst += len(data) + EVENT_COST
-        if self.burst > MAX_BURST:  # to a client that is fast: this must not stop all others
+        if self.burst > self.max_burst:  # to a client that is fast: this must not stop all others
             self.burst = 0
             await asyncio.sleep(0)
 
@@ -430,7 +434,7 @@ class ASGIWebSocket(WebSocket):
         data: 'Any' = message.get('bytes') if text is None else text
         limit = self.decoder.max_length if self.decoder else 0
         if limit and len(data) * 4 > limit and len(data if text is None else text.encode()) > limit:
-            self._stop(WebSocketError(1009, 'message too long'))
+            self._stop(1009, 'message too long')
         else:
             self._take(BINARY if text is None else TEXT, data)
 
@@ -442,7 +446,7 @@ class ASGIWebSocket(WebSocket):
         if self.close_code == ABNORMAL:
             self._lose('the client is gone')
         else:
-            self._stop(WebSocketError(self.close_code, self.close_reason))
+            self._stop(self.close_code, self.close_reason)
 
     async def finish(self, response: 'Response | None') -> None:
         try:

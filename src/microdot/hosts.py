@@ -127,7 +127,6 @@ class HostedBody(UnusualBody):
 class HostedConnection(AsyncBytesIO):
     """The host's connection, as far as one request goes. Handlers see it as ``request.sock``."""
 
-    can_upgrade = False
     is_upgraded = False
     is_ended = False
     is_torn = False
@@ -198,6 +197,13 @@ class HostedConnection(AsyncBytesIO):
             self.task = sock.task = asyncio.current_task()
             sock.watch(StreamWatcher(sock))
         await send_stream(response, self, b'', False)
+
+    def make_websocket(self, request: HostedRequest) -> 'Any':
+        """Refuse a handshake: the host has no way to do this."""
+        from microdot.websocket import check_handshake
+
+        check_handshake(request)
+        raise ProtocolError(501)
 
     def watch(self, watcher: 'Any') -> None:
         """See :meth:`microdot.microdot.Connection.watch`; what the client sends is not noticed here, only its end."""
