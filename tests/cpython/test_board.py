@@ -19,7 +19,8 @@ from microdot.websocket import TEXT, render_frame
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 PACKAGE = HERE.parent.parent / 'src' / 'microdot'
-MODULES = ['__init__', 'microdot', 'helpers', 'websocket', 'sse', 'files', 'multipart', 'signing', 'session',
+MODULES = ['__init__', 'microdot', 'helpers', 'websocket', 'sse', 'files', 'file_body', 'conditions', 'media_types',
+           'multipart', 'part_headers', 'form_data', 'signing', 'session',
            'password',
            'login']
 #: KB, with objects of 64 bits; what a board needs is about half. FOOTPRINT.md has the goal, and why this is more.
