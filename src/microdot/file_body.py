@@ -1,5 +1,4 @@
 """A file as the body of a response. The core's ``send_file()`` uses it when it is there."""
-import os
 import time
 
 from microdot.microdot import ON_MICROPYTHON, ProtocolError

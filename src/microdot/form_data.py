@@ -1,4 +1,4 @@
-"""Forms that are read before the handler is called, and copies of files. ``microdot.multipart`` loads it when needed."""
+"""Forms that are read before the handler is called, and copies of files: what ``microdot.multipart`` need not load."""
 import io
 import os
 from binascii import hexlify

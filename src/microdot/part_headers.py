@@ -1,4 +1,4 @@
-"""Headers of the parts of a form that are not as most browsers write them. ``microdot.multipart`` loads it when needed."""
+"""Headers of parts that are not as most browsers write them. ``microdot.multipart`` loads it when needed."""
 from microdot.microdot import NoCaseDict, ProtocolError, parse_field, percent_decode
 from microdot.multipart import refuse
 
