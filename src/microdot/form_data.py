@@ -88,8 +88,8 @@ class Closing:
             await close_bodies(self.files)
 
 
-def decorate(f: 'Callable[..., Any]') -> 'Any':
-    """See ``with_form_data()`` of ``microdot.multipart``."""
+def with_form_data(f: 'Callable[..., Any]') -> 'Any':
+    """See the function of the same name in ``microdot.multipart``."""
     call = prepare(f)
 
     @wraps(f)
@@ -111,7 +111,7 @@ def decorate(f: 'Callable[..., Any]') -> 'Any':
             if not is_streaming:
                 await close_bodies(files)
 
-    decorations[wrapper] = decorate, False
+    decorations[wrapper] = with_form_data, False
     return wrapper
 
 

@@ -31,9 +31,9 @@ def parse_options(value: str) -> 'tuple[str, dict[str, str]]':
     ``HTTPException`` 400 for a quoted string without an end and for a repeated parameter.
 
     """
-    from microdot.part_headers import split_options  # which browsers give no reason for
+    from microdot.part_headers import parse_options as parse  # which browsers give no reason for
 
-    return split_options(value)
+    return parse(value)
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -93,9 +93,9 @@ class Part:
 
     @property
     def headers(self) -> 'NoCaseDict':
-        from microdot.part_headers import collect_headers
+        from microdot.part_headers import headers
 
-        return collect_headers(self._block)
+        return headers(self._block)
 
 
 class MultipartParser:
@@ -277,9 +277,9 @@ class FormDataIter:
             piece = await self._next()
             if piece is None:
                 data = b''.join(pieces)
-                if 'charset' in (part.content_type or ''):  # RFC 7578 section 5.1
-                    options = parse_options(part.content_type)[1]
-                    if options.get('charset', '').lower() == 'iso-8859-1':
+                kind = part.content_type
+                if kind and 'iso' in kind.lower():  # RFC 7578 section 5.1
+                    if parse_options(kind)[1].get('charset', '').lower() == 'iso-8859-1':
                         return ''.join(map(chr, data))
                 return decode(data)
             pieces.append(piece)
@@ -424,6 +424,6 @@ def with_form_data(f: 'Callable[..., Any]') -> 'Any':
     :class:`FormDataIter`.
 
     """
-    from microdot.form_data import decorate  # which a board can do without
+    from microdot.form_data import with_form_data as decorate  # which a board can do without
 
     return decorate(f)

@@ -6,7 +6,7 @@ if False:  # TYPE_CHECKING
     from microdot.multipart import Part
 
 
-def split_options(value: str) -> 'tuple[str, dict[str, str]]':
+def parse_options(value: str) -> 'tuple[str, dict[str, str]]':
     """See ``parse_options()`` of ``microdot.multipart``."""
     main, _, rest = value.partition(';')
     options: 'dict[str, str]' = {}
@@ -53,10 +53,10 @@ def split_fields(block: bytes) -> 'list[tuple[str, str]]':
         refuse('malformed header')
 
 
-def collect_headers(block: bytes) -> NoCaseDict:
-    headers = NoCaseDict()
-    headers.add_fields(split_fields(block))
-    return headers
+def headers(block: bytes) -> NoCaseDict:
+    found = NoCaseDict()
+    found.add_fields(split_fields(block))
+    return found
 
 
 def read_headers(part: 'Part', block: bytes) -> None:
@@ -68,7 +68,7 @@ def read_headers(part: 'Part', block: bytes) -> None:
             refuse('repeated header')
         known[name] = value
     part.content_type = known.get('content-type')
-    kind, options = split_options(known.get('content-disposition', ''))
+    kind, options = parse_options(known.get('content-disposition', ''))
     found = find_name(options, 'name')
     if found is None or kind != 'form-data':
         refuse('a part has no name')
