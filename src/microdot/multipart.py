@@ -51,15 +51,14 @@ if ON_MICROPYTHON:
         """Fill in the attributes of a part if its headers are as browsers write them, with nothing to decode."""
         line, has_type, kind = block.partition(b'\r\nContent-Type: ')
         text = line + kind + b' '
-        if min(text) < 32 or max(text) > 126 or b'%' in line or b'\\' in line:
+        if min(text) < 32 or max(text) > 126 or b'%' in line or b'\\' in line or b'/' in line:
             return False
         pieces = line.decode().split('"')
-        name = ''
-        if len(pieces) == 5 and pieces[2] == '; filename=':
-            part.raw_filename = part.filename = name = pieces[3]
-            pieces[2:] = pieces[4:]
-        if (len(pieces) != 3 or pieces[0] != 'Content-Disposition: form-data; name=' or pieces[2]
-                or '/' in name or ':' in name or name.strip('. ') != name):
+        if len(pieces) == 5 and pieces.pop(2) == '; filename=':
+            name = part.raw_filename = part.filename = pieces.pop(2)
+            if ':' in name or name.strip('. ') != name:
+                return False
+        if len(pieces) != 3 or pieces[0] != 'Content-Disposition: form-data; name=' or pieces[2]:
             return False
         part.name = pieces[1]
         if has_type:
@@ -363,7 +362,17 @@ class FileUpload:
         file = open(path_or_file, 'wb') if is_path else path_or_file
         try:
             try:
-                await self._write_to(file)
+                if self.file:
+                    self.file.seek(0)
+                while True:
+                    data = await self.read(FormDataIter.buffer_size)
+                    if not data:
+                        break
+                    result = file.write(data)
+                    if hasattr(result, '__await__') or iscoroutine(result):
+                        await result
+                if self.file:
+                    self.file.seek(0)
             finally:
                 if is_path:
                     file.close()  # which may write the last bytes, and fail
@@ -371,19 +380,6 @@ class FileUpload:
             if is_path:
                 remove_file(path_or_file)
             raise
-
-    async def _write_to(self, file: 'Any') -> None:
-        if self.file:
-            self.file.seek(0)
-        while True:
-            data = await self.read(FormDataIter.buffer_size)
-            if not data:
-                break
-            result = file.write(data)
-            if hasattr(result, '__await__') or iscoroutine(result):
-                await result
-        if self.file:
-            self.file.seek(0)
 
     async def copy(self, max_memory_size: 'int | None' = None) -> 'FileUpload':
         """Read the file into memory or, if it is larger, into a temporary file. Returns the same object.
