@@ -38,7 +38,7 @@ def send_file(cls: 'type[Response]', filename: str, status_code: int = 200, cont
     """
     open_body: 'Any' = None
     try:
-        from microdot.files import File as open_body  # conditions and ranges, and more types
+        from microdot.file_body import File as open_body  # conditions and ranges, and more types
     except ImportError:
         pass
     if not content_type:
