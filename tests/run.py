@@ -1,7 +1,8 @@
 """Run the tests on MicroPython (or CPython): ``micropython -X heapsize=4M tests/run.py [file...]``.
 
 Every function ``test_*`` of every ``tests/test_*.py`` is run, plain or async, each async one with a new event loop.
-Tests that need CPython live in ``tests/cpython`` and are pytest's alone.
+Tests that need CPython live in ``tests/cpython`` and are pytest's alone. ``--list`` prints the names of the tests, and
+runs none; ``--names`` prints the names of those that pass. tests/run_small.py uses both, to run them in small heaps.
 
 """
 import asyncio
@@ -54,31 +55,42 @@ def import_module(name):
     __import__(name)
 
 
-def run_file(path):
+def run_file(path, option):
     """Import a file of tests and run them, return the numbers of those that passed and failed."""
-    module_name = path.rsplit('/', 1)[-1][:-3]
+    module_name = path.rsplit('/', 1)[-1].rsplit('.', 1)[0]
     if not passes(module_name, import_module, module_name):
         return 0, 1
     passed = failed = 0
     for name, function in tests_in(sys.modules[module_name]):
-        if passes(module_name + '.' + name, function):
+        if option == '--list' or passes(module_name + '.' + name, function):
             passed += 1
+            if option:
+                print('TEST', module_name + '.' + name)
         else:
             failed += 1
-    print(module_name + ':', passed, 'passed,', failed, 'failed')
-    del sys.modules[module_name]  # make room for the next
-    if 'microdot.helpers' in sys.modules and sys.implementation.name == 'micropython':
-        sys.modules['microdot.helpers'].decorations.clear()
-        sys.modules['microdot.helpers'].inner_functions.clear()
+    print(module_name + ':', passed, 'listed,' if option == '--list' else 'passed,', failed, 'failed')
+    forget(module_name)
     return passed, failed
 
 
-def main(paths):
+def forget(module_name):
+    """Make room for the next file."""
+    del sys.modules[module_name]
+    if 'microdot.helpers' in sys.modules and sys.implementation.name == 'micropython':
+        sys.modules['microdot.helpers'].decorations.clear()
+        sys.modules['microdot.helpers'].inner_functions.clear()
+
+
+def main(arguments):
+    option = arguments[0] if arguments and arguments[0][:2] == '--' else ''
+    paths = arguments[1:] if option else arguments
     sys.path[:0] = [HERE, HERE + '/../src', HERE + '/engines']
+    if paths and '/' in paths[0]:  # a folder of its own
+        sys.path.insert(0, paths[0].rsplit('/', 1)[0])
     paths = paths or sorted(name for name in os.listdir(HERE) if name.startswith('test_') and name.endswith('.py'))
     passed = failed = 0
     for path in paths:
-        counts = run_file(path)
+        counts = run_file(path, option)
         passed += counts[0]
         failed += counts[1]
     if not passed + failed:
