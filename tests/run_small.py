@@ -51,9 +51,9 @@ class Kind:
 
 
 KINDS = {
-    'source': Kind('.py', 512, 16_000),
-    'mpy': Kind('.mpy', 512, 40_000),
-    'core': Kind('.mpy', 128, 6_000, CORE_TESTS),
+    'source': Kind('.py', 512, 10_000),
+    'mpy': Kind('.mpy', 512, 16_000),
+    'core': Kind('.mpy', 128, 5_000, CORE_TESTS),
 }
 
 
