@@ -428,11 +428,12 @@ async def test_thousands_of_routes_still_match_right():
     async def handler(request, x=None):
         return '%s %s' % (request.path, x)
 
-    for i in range(1000):
+    count = 100 if ON_MICROPYTHON else 1000
+    for i in range(count):
         app.get('/static/%d' % i)(handler)
         app.get('/dynamic%d/<x>' % i)(handler)
     app.get('/<int:x>')(handler)
-    for i in (0, 1, 499, 998, 999):
+    for i in (0, 1, count // 2, count - 2, count - 1):
         assert await get_text(app, '/static/%d' % i) == '/static/%d None' % i
         assert await get_text(app, '/dynamic%d/%d' % (i, i)) == '/dynamic%d/%d %d' % (i, i, i)
     assert await get_text(app, '/77') == '/77 77'

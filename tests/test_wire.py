@@ -40,7 +40,7 @@ ROW_TIME = 20  # seconds, for one row in one mode
 MAX_CLIENTS = 48  # at a time
 if ON_MICROPYTHON:  # fewer on a small heap
     gc.collect()
-    MAX_CLIENTS = max(2, min(48, gc.mem_free() // 10_000))
+    MAX_CLIENTS = max(2, min(48, gc.mem_free() // 20_000))
 
 
 async def exchange_in_memory(app, pieces):
