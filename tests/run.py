@@ -11,6 +11,7 @@ import os
 import sys
 
 TIME_LIMIT = 60  # seconds, for each async test
+ON_MICROPYTHON = sys.implementation.name == 'micropython'
 HERE = __file__.rsplit('/', 1)[0] if '/' in __file__ else '.'
 
 
@@ -24,7 +25,7 @@ def print_exception(exc):
 
 def drop_tasks():
     """Forget what a test left in the event loop. CPython's ``asyncio.run`` has cancelled it already."""
-    if sys.implementation.name == 'micropython':
+    if ON_MICROPYTHON:
         asyncio.new_event_loop()  # clears the only one that there is
     gc.collect()
 
@@ -60,6 +61,7 @@ def run_file(path, option):
     module_name = path.rsplit('/', 1)[-1].rsplit('.', 1)[0]
     if not passes(module_name, import_module, module_name):
         return 0, 1
+    kept = [function for table in decorated() for function in table]
     passed = failed = 0
     for name, function in tests_in(sys.modules[module_name]):
         if option == '--list' or passes(module_name + '.' + name, function):
@@ -68,17 +70,25 @@ def run_file(path, option):
                 print('TEST', module_name + '.' + name)
         else:
             failed += 1
+        forget_decorated(kept)
     print(module_name + ':', passed, 'listed,' if option == '--list' else 'passed,', failed, 'failed')
-    forget(module_name)
+    forget_decorated(())
+    del sys.modules[module_name]  # make room for the next
     return passed, failed
 
 
-def forget(module_name):
-    """Make room for the next file."""
-    del sys.modules[module_name]
-    if 'microdot.helpers' in sys.modules and sys.implementation.name == 'micropython':
-        sys.modules['microdot.helpers'].decorations.clear()
-        sys.modules['microdot.helpers'].inner_functions.clear()
+def decorated():
+    """Return the tables of decorated functions, which MicroPython keeps for ever, for it has no weak references."""
+    helpers = sys.modules.get('microdot.helpers')
+    return [helpers.decorations, helpers.inner_functions] if helpers and ON_MICROPYTHON else []
+
+
+def forget_decorated(kept):
+    """Forget the functions that a test has decorated, and their applications with them."""
+    for table in decorated():
+        for function in list(table):
+            if function not in kept:
+                del table[function]
 
 
 def main(arguments):

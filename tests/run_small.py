@@ -51,8 +51,8 @@ class Kind:
 
 
 KINDS = {
-    'source': Kind('.py', 512, 10_000),
-    'mpy': Kind('.mpy', 512, 16_000),
+    'source': Kind('.py', 512, 8_000),
+    'mpy': Kind('.mpy', 512, 6_000),
     'core': Kind('.mpy', 128, 5_000, CORE_TESTS),
 }
 
@@ -128,7 +128,7 @@ def run_kind(name: str, kind: Kind, files: list[str], names: list[str]) -> bool:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(PROCESSES) as pool:
         board = Path(folder)
         make_board(board, kind.suffix)
-        parts = [part for file in files for part in make_parts(board, HERE / file, kind)]
+        parts = [part for file in reversed(files) for part in make_parts(board, HERE / file, kind)]
         results = pool.map(lambda part: micropython(board, kind.heap, '--names', part), parts)
         for part, (status, output) in zip(parts, results, strict=True):
             if status != 0:

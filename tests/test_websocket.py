@@ -100,9 +100,10 @@ def test_lengths():
         payload = bytes([i & 255 for i in range(size)])
         assert decode(masked(BINARY, payload)) == [(BINARY, payload)]
         assert decode(render_frame(BINARY, payload), False) == [(BINARY, payload)]
-    payload = b'x' * 66000
+    payload = b'x' * (20000 if ON_MICROPYTHON else 70000)  # with a length of 64 bits, but for a small heap
+    frame = masked(BINARY, payload)
     decoder = MessageDecoder(True)
-    decoder.feed(masked(BINARY, payload))
+    decoder.feed(frame)
     assert decoder.next() == (BINARY, payload)
 
 
