@@ -69,10 +69,15 @@ def compile_or_copy(source: Path, target: Path, *options: str) -> None:
         shutil.copy(source, target)
 
 
-def make_board(folder: Path, suffix: str) -> None:
-    """Fill a folder with the package, without asserts if it is compiled, and with what the tests share."""
+def make_package(folder: Path, suffix: str) -> None:
+    """Fill a folder with what of the package boards can use, without asserts if it is compiled."""
     for path in [path for path in PACKAGE.glob('*.py') if path.name not in CPYTHON_ONLY]:
-        compile_or_copy(path, (folder / 'src' / 'microdot' / path.name).with_suffix(suffix), '-O3')
+        compile_or_copy(path, (folder / path.name).with_suffix(suffix), '-O3')
+
+
+def make_board(folder: Path, suffix: str) -> None:
+    """Fill a folder with the package and with what the tests share."""
+    make_package(folder / 'src' / 'microdot', suffix)
     for path in [*HERE.glob('*.py'), *ENGINES.rglob('*.py')]:
         if not path.name.startswith('test_') and path.name not in ('conftest.py', 'divide.py', 'run_small.py'):
             compile_or_copy(path, (folder / 'tests' / path.relative_to(HERE)).with_suffix(suffix))
