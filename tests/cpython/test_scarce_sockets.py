@@ -110,10 +110,23 @@ def package(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope='module')
+def browsers(tmp_path_factory):
+    """Two browsers that know nothing of each other."""
+    with ExitStack() as stack:
+        drivers = []
+        for _ in range(2):
+            drivers.append(start_chromium(tmp_path_factory.mktemp('profile')))
+            stack.callback(drivers[-1].quit)
+        yield drivers
+
+
 @pytest.fixture
-def board(package, tmp_path):
+def board(package, tmp_path, browsers):
     board = Board(package, tmp_path)
     yield board
+    for driver in browsers:
+        driver.get('about:blank')
     try:
         assert board.process.poll() is None, board.output()
         poll(lambda: len(board.descriptors()) == board.at_rest)  # nothing is left behind
@@ -121,28 +134,6 @@ def board(package, tmp_path):
     finally:
         board.stop()
     assert 'Traceback' not in re.sub(r'Traceback.*\n.*\nKeyboardInterrupt', '', board.output()), board.output()
-
-
-@pytest.fixture(scope='module')
-def start_browser(tmp_path_factory):
-    with ExitStack() as stack:
-        def start():
-            driver = start_chromium(tmp_path_factory.mktemp('profile'))
-            stack.callback(driver.quit)
-            return driver
-        yield start
-
-
-@pytest.fixture(scope='module')
-def browsers(start_browser):
-    return [start_browser(), start_browser()]
-
-
-@pytest.fixture(autouse=True)
-def blank(browsers):
-    yield
-    for driver in browsers:
-        driver.get('about:blank')
 
 
 def check_page(driver):
