@@ -106,6 +106,12 @@ async def hello(request):
     return 'hello'
 
 
+@app.get('/slow')
+async def slow(request):
+    await asyncio.sleep(0.5)
+    return 'slow'
+
+
 @app.get('/heap')
 async def heap(request):
     gc.collect()
