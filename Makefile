@@ -57,7 +57,7 @@ footprint-check: $(VENV)/.done-test
 	$(BIN)/python tools/footprint.py --check
 
 # make footprint PEER=1 also measures upstream's package from the index
-footprint: $(VENV)/.done-test
+footprint: $(VENV)/.done-test utemplate
 	$(BIN)/python tools/footprint.py $(if $(PEER),--peer)
 
 # make bench BENCH="--only asyncio uvloop": see bench/README.md; needs wrk and nginx
