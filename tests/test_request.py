@@ -360,7 +360,7 @@ async def test_malformed_json_is_a_bad_request():
 
 async def test_deeply_nested_json_is_a_bad_request():
     app = app_that_calls(lambda request: request.json)
-    body = b'[' * (1000 if ON_MICROPYTHON else 10000)
+    body = b'[' * (250 if ON_MICROPYTHON else 10000)
     response = await TestClient(app).post('/', {'Content-Type': 'application/json'}, body)
     assert response.status_code == 400
 

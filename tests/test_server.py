@@ -127,7 +127,7 @@ async def test_a_client_that_does_not_read_is_dropped():
         def body():
             try:
                 while True:
-                    yield b'x' * 16384
+                    yield b'x' * 4096
             finally:
                 ended.append(True)
         return body()
