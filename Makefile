@@ -34,7 +34,7 @@ test-cpython: $(VENV)/.done-test proxies node utemplate
 	$(BIN)/python -m coverage report --show-missing --include=$(CORE) --fail-under=$(CORE_COVERAGE)
 
 test-micropython: $(VENV)/.done-test utemplate
-	$(BIN)/micropython -X heapsize=4M tests/run.py
+	$(BIN)/python tests/run_small.py
 
 # The same tests without coverage, but for those that one version is enough for, for one more CPython:
 # make pytest VENV=.venv-3.12 PYTHON=python3.12
@@ -58,7 +58,7 @@ footprint-check: $(VENV)/.done-test
 	$(BIN)/python tools/footprint.py --check
 
 # make footprint PEER=1 also measures upstream's package from the index
-footprint: $(VENV)/.done-test
+footprint: $(VENV)/.done-test utemplate
 	$(BIN)/python tools/footprint.py $(if $(PEER),--peer)
 
 # What MicroPython's mip installs from the repository: package.json and src/*.json

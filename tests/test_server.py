@@ -128,7 +128,7 @@ async def test_a_client_that_does_not_read_is_dropped():
         def body():
             try:
                 while True:
-                    yield b'x' * 16384
+                    yield b'x' * 4096
             finally:
                 ended.append(True)
         return body()
@@ -182,7 +182,7 @@ async def test_an_endless_body_does_not_stop_the_others():
         greedy = await Client.connect(server, b'GET /endless HTTP/1.1\r\nHost: a\r\n\r\n')
 
         async def devour():
-            while await greedy.read(65536):
+            while await greedy.read(4096):
                 pass
 
         task = asyncio.create_task(devour())

@@ -384,7 +384,7 @@ def test_duplicate_names():
 
 
 def test_nested_too_deeply():
-    for depth in (50, 2000) if ON_MICROPYTHON else (50, 2000, 100_000):  # where the end is depends on the interpreter
+    for depth in (50, 1000) if ON_MICROPYTHON else (50, 2000, 100_000):  # where the end is depends on the interpreter
         lists = '[' * depth + ']' * depth
         objects = '{"b":' * depth + '1' + '}' * depth
         for text in lists, objects:
