@@ -5,8 +5,12 @@ bytes of heap that were free before and after a collection, and how many tasks w
 of the standard input ends the server.
 
 """
-import asyncio
+# ruff: noqa: E402
 import gc
+
+gc.threshold(4096)  # for the imports: modules stay for ever, and must not lie scattered between what loading has left
+
+import asyncio
 import os
 import sys
 from binascii import crc32
@@ -19,6 +23,7 @@ from microdot.multipart import FormDataIter, with_form_data
 from microdot.sse import with_sse
 from microdot.websocket import with_websocket
 
+gc.threshold(-1)  # from now on as the server has it
 Request.max_content_length = 64 * 1024  # of uploads, which go to a file as they come
 Request.max_body_length = 4096  # in memory
 
