@@ -235,7 +235,7 @@ async def run(soak: Soak, folder: Path) -> None:
         await board.start()
         soak.descriptors = len(board.descriptors())
         traffic = soak.traffic = Traffic(board.port, options.rate, options.clients, options.connections, folder,
-                                         options.seed, KINDS)
+                                         options.seed, {name: KINDS[name] for name in options.only})
         watch = Watch(soak, board, traffic)
         await beside(watch.keep_taking(options.sample), traffic.run_all())  # what is made once is there from then on
         await watch.rest()
@@ -427,6 +427,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument('--sample', type=float, default=5, help='seconds between samples (default: 5)')
     parser.add_argument('--rest', type=float, default=60, help='seconds after which all clients leave (default: 60)')
     parser.add_argument('--seed', type=int, default=1, help='of what the clients do (default: 1)')
+    parser.add_argument('--only', nargs='+', choices=KINDS, metavar='KIND', default=list(KINDS),
+                        help=f'only these kinds of visitors, of: {", ".join(KINDS)}')
     parser.add_argument('--directory', type=Path, default=ROOT / 'build' / 'soak', help='for what is written')
     parser.add_argument('--no-plot', action='store_true', help='draw nothing, which needs matplotlib')
     return parser.parse_args()

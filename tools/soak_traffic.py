@@ -8,7 +8,7 @@ import contextlib
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,18 +237,23 @@ class Traffic:
             await function(visit)
 
     async def run_all(self) -> None:
-        """Let each kind of visitor come once, one after the other."""
-        for name, kind in self.kinds.items():
-            await asyncio.create_task(self.run_visit(name, kind.visit))
+        """Let each kind of visitor come once."""
+        await self.run_visits(self.kinds)
 
     async def run(self, seconds: float) -> None:
         """Let visitors come for some seconds, and wait until the last one has gone."""
-        tasks: 'set[asyncio.Task[None]]' = set()
+        await self.run_visits(self.choose_kinds(time.monotonic() + seconds))
+
+    def choose_kinds(self, end: float) -> 'Iterator[str]':
         names = list(self.kinds)
         weights = [kind.weight for kind in self.kinds.values()]
-        begin = when = time.monotonic()
-        while when < begin + seconds:
-            name = self.random.choices(names, weights)[0]
+        while time.monotonic() < end:
+            yield self.random.choices(names, weights)[0]
+
+    async def run_visits(self, names: 'Iterable[str]') -> None:
+        tasks: 'set[asyncio.Task[None]]' = set()
+        when = time.monotonic()
+        for name in names:
             tasks.add(asyncio.create_task(self.run_visit(name, self.kinds[name].visit)))
             when = max(when + self.kinds[name].requests / self.rate, time.monotonic())
             await asyncio.sleep(when - time.monotonic())
