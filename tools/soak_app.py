@@ -93,27 +93,18 @@ async def form(request):
     return result
 
 
-@app.post('/uploads/<name>')
-async def upload(request, name):
-    path = path_of(name)
-    async for field, value in FormDataIter(request):
-        if field == 'file':
+@app.route('/uploads/<int:number>', ['GET', 'POST', 'DELETE'])  # in one, which saves 1.5 KB of heap
+async def uploads(request, number):
+    path = 'uploads/%d.bin' % number
+    if request.method == 'GET':
+        return send_file(path)
+    if request.method == 'DELETE':
+        os.remove(path)
+        return None
+    async for name, value in FormDataIter(request):
+        if name == 'file':
             await value.save(path)
     return {'size': os.stat(path)[6]}
-
-
-@app.get('/uploads/<name>')
-async def download(request, name):
-    return send_file(path_of(name))
-
-
-@app.delete('/uploads/<name>')
-async def delete(request, name):
-    os.remove(path_of(name))
-
-
-def path_of(name):
-    return 'uploads/%d.bin' % int(name)
 
 
 @app.get('/ws')
