@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import csv
 import gzip
+import logging
 import math
 import os
 import random
@@ -446,6 +447,7 @@ def parse_options() -> argparse.Namespace:
 
 def main() -> int:
     soak = Soak(parse_options())
+    logging.getLogger('asyncio').setLevel(logging.ERROR)  # it warns where a client sends to a closed socket
     directory = soak.options.directory.absolute()
     folder = directory / 'board'
     shutil.rmtree(folder, ignore_errors=True)
