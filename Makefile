@@ -18,7 +18,7 @@ ENGINES := tests/engines
 PARALLEL := -n auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: demo test test-cpython test-micropython pytest check ruff mypy docs footprint-check footprint bench proxies node \
-	utemplate packages packages-check mpy dist portable-check clean
+	utemplate packages packages-check mpy dist portable-check clean soak
 
 demo: $(VENV)/.done-package
 	@echo
@@ -88,6 +88,10 @@ dist: $(VENV)/.done-dev
 bench: $(VENV)/.done-venv
 	$(BIN)/python bench/run.py $(BENCH)
 
+# make soak SOAK="--minutes 5 --heap 192": an hour of mixed traffic on MicroPython, into build/soak
+soak: $(VENV)/.done-soak
+	$(BIN)/python tools/soak.py $(SOAK)
+
 # What tests/cpython/test_behind_proxy.py, test_browser.py, test_hosts.py and test_*_interop.py run: commands, with the
 # package where its name is another one. Where they cannot be installed, those tests fail and name the command.
 proxies:
@@ -135,6 +139,12 @@ $(VENV)/.done-package: $(VENV)/.done-venv pyproject.toml
 $(VENV)/.done-test: $(VENV)/.done-package requirements-test.txt requirements-alone.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-alone.txt
+	@touch $@
+
+# matplotlib draws the plot, the version that the bench suite has
+$(VENV)/.done-soak: $(VENV)/.done-test bench/requirements.txt
+	@grep '^matplotlib==' bench/requirements.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-r /dev/stdin
 	@touch $@
 
 $(VENV)/.done-dev: $(VENV)/.done-test requirements-dev.txt docs/requirements.txt

@@ -13,12 +13,12 @@ import httpx
 import pytest
 from server_process import free_port
 
+from board_modules import compile_mpy, portable_sources
 from forgery import forge
 from microdot.websocket import TEXT, render_frame
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
-PACKAGE = HERE.parent.parent / 'src' / 'microdot'
 #: KB, with objects of 64 bits; what a board needs is about half. FOOTPRINT.md has the goal, and why this is more.
 HEAP = 160
 #: KB, for forms and files; 110 is the smallest that works.
