@@ -7,6 +7,7 @@ Then open http://localhost:5000 in a browser. README.md tells how to run it on a
 import asyncio
 
 import wifi
+
 from microdot import Microdot, abort, redirect, send_file
 from microdot.csrf import CSRF
 

@@ -9,6 +9,7 @@ import time
 
 import wifi
 from history import History
+
 from microdot import Microdot, send_file
 
 try:
