@@ -2,6 +2,7 @@
 from array import array
 
 GAP = -32768  # in place of a measurement that failed
+PIECE = 200  # characters
 
 
 class History:
@@ -25,3 +26,15 @@ class History:
         for i in range(max(0, self.count - size), self.count):
             tenths = self.tenths[i % size]
             yield None if tenths == GAP else tenths / 10
+
+    def render(self):
+        """Yield the values as a list in JSON, in pieces: a board would need much memory for it as a whole."""
+        text = '['
+        separator = ''
+        for value in self:
+            text += separator + ('null' if value is None else '%.1f' % value)
+            separator = ', '
+            if len(text) > PIECE:
+                yield text
+                text = ''
+        yield text + ']'

@@ -21,7 +21,6 @@ FOLDER = ''.join(__file__.replace('\\', '/').rpartition('/')[:2])  # where this 
 PERIOD = 5  # seconds between two measurements; the sensor needs at least 2
 SIZE = 180  # measurements that are kept: 15 minutes of them
 STALE = 3 * PERIOD  # seconds until the last measurement does not count as the current one any more
-NO_STORE = {'Cache-Control': 'no-store'}
 
 app = Microdot()
 celsius = History(SIZE)
@@ -54,13 +53,21 @@ async def get_current(request):
     # An age, and not a time of day: few boards have a clock that is right.
     age = None if measured is None else int(time.time() - measured)
     return {'celsius': celsius.last, 'humidity': humidity.last, 'age': age, 'stale': age is None or age > STALE,
-            'period': PERIOD}, NO_STORE
+            'period': PERIOD}, {'Cache-Control': 'no-store'}
 
 
 @app.get('/api/history')
 async def get_history(request):
     """The oldest measurement comes first. ``null`` is one that failed."""
-    return {'period': PERIOD, 'size': SIZE, 'celsius': list(celsius), 'humidity': list(humidity)}, NO_STORE
+    return render_history(), {'Content-Type': 'application/json', 'Cache-Control': 'no-store'}
+
+
+def render_history():
+    yield '{"period": %s, "size": %d, "celsius": ' % (PERIOD, SIZE)
+    yield from celsius.render()
+    yield ', "humidity": '
+    yield from humidity.render()
+    yield '}'
 
 
 async def main():

@@ -238,7 +238,7 @@ history = History(3)
 assert list(history) == [] and history.last is None
 for value in 20, -5.25, None, 21.46, 3276, -3276:
     history.append(value)
-    print(list(history), history.last, len(history.tenths))
+    print(list(history), history.last, len(history.tenths), *history.render())
 '''
 
 
@@ -247,8 +247,9 @@ def test_history(interpreter):
     result = subprocess.run([*INTERPRETERS[interpreter], '-c', HISTORY_CHECK], cwd=EXAMPLES / 'weather', text=True,
                             env={**os.environ, 'MICROPYPATH': '.:.frozen'}, stdout=subprocess.PIPE, check=True)
     assert result.stdout.splitlines() == [
-        '[20.0] 20 3', '[20.0, -5.2] -5.25 3', '[20.0, -5.2, None] -5.25 3', '[-5.2, None, 21.5] 21.46 3',
-        '[None, 21.5, 3276.0] 3276 3', '[21.5, 3276.0, -3276.0] -3276 3']
+        '[20.0] 20 3 [20.0]', '[20.0, -5.2] -5.25 3 [20.0, -5.2]', '[20.0, -5.2, None] -5.25 3 [20.0, -5.2, null]',
+        '[-5.2, None, 21.5] 21.46 3 [-5.2, null, 21.5]', '[None, 21.5, 3276.0] 3276 3 [null, 21.5, 3276.0]',
+        '[21.5, 3276.0, -3276.0] -3276 3 [21.5, 3276.0, -3276.0]']
 
 
 # In a browser
@@ -436,7 +437,7 @@ class DHT22:
 
     def measure(self):
         self.count += 1
-        if self.count % 2:
+        if self.count == 2:
             raise Exception('checksum error')
 
     def temperature(self):
@@ -540,8 +541,11 @@ def test_on_a_board(start_board, name, interpreter):
 
 @each_example
 def test_in_a_small_heap(start_board, name):
-    """Four browsers at a time."""
-    example = start_board(name, [MICROPYTHON, '-X', 'heapsize=%dK' % HEAPS[name]])
+    """Four browsers at a time, and a history that is full."""
+    changes = [('main.py', '\nPERIOD = 5 ', '\nPERIOD = 0.01 ')] if name == 'weather' else []
+    example = start_board(name, [MICROPYTHON, '-X', 'heapsize=%dK' % HEAPS[name]], changes)
+    if name == 'weather':
+        poll(lambda: len(example.get('/api/history')['celsius']) == 180)
     visits = {'gpio': ['/', '/page.css', '/page.js', *['/api/pins'] * 5],
               'weather': ['/', '/api/history', *['/api/current'] * 5, '/api/history']}[name]
     for _ in range(3):
