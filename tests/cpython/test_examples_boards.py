@@ -437,7 +437,7 @@ class DHT22:
 
     def measure(self):
         self.count += 1
-        if self.count == 2:
+        if self.count == 1:
             raise Exception('checksum error')
 
     def temperature(self):
