@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from board_modules import BIN, PACKAGE, ROOT, compile_mpy, portable_sources
+from board_modules import BIN, CPYTHON_ONLY, PACKAGE, ROOT, compile_mpy, portable_sources
 
 LEDGER = ROOT / 'FOOTPRINT.md'
 PEER = 'microdot==2.7.0'

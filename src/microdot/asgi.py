@@ -7,8 +7,8 @@ import asyncio
 from functools import lru_cache
 
 from microdot import microdot as core
-from microdot.headers import with_charset
-from microdot.hooks import close_bodies
+from microdot.headers import NoCaseDict, with_charset
+from microdot.hooks import close_bodies, invoke_handler
 from microdot.hosts import (
     VERSIONS,
     HostedApp,
@@ -22,19 +22,16 @@ from microdot.hosts import (
 )
 from microdot.microdot import (
     Disconnected,
-    NoCaseDict,
     ProtocolError,
     Request,
     Response,
-    URLPattern,
     abort,
     decode,
-    invoke_handler,
     log_error,
     redirect,
     send_file,
 )
-from microdot.routing import compile_routes
+from microdot.routing import URLPattern, compile_routes
 from microdot.websocket import (
     ABNORMAL,
     BINARY,

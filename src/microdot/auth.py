@@ -2,8 +2,9 @@
 import re
 from binascii import a2b_base64, b2a_base64
 
+from microdot.headers import check_headers
 from microdot.helpers import add_vary_later, guard
-from microdot.microdot import ProtocolError, Response, check_headers, decode, make_response, prepare
+from microdot.microdot import ProtocolError, Response, decode, make_response, prepare
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable

@@ -9,7 +9,8 @@ if False:  # TYPE_CHECKING
     from typing import Any
 
     from microdot.file_body import File
-    from microdot.microdot import NoCaseDict, Request, Response
+    from microdot.headers import NoCaseDict
+    from microdot.microdot import Request, Response
 
     Date = tuple[int, ...]
 

@@ -2,8 +2,8 @@
 import os
 import time
 
-from microdot.media_types import TYPES
 from microdot.cpython import run_sync
+from microdot.media_types import TYPES
 from microdot.microdot import Response
 
 if False:  # TYPE_CHECKING

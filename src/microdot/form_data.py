@@ -3,18 +3,12 @@ import io
 import os
 from binascii import hexlify
 
+from microdot.forms import MultiDict
 from microdot.helpers import decorations, wraps
-from microdot.microdot import (
-    ON_MICROPYTHON,
-    BodyIterator,
-    MultiDict,
-    Request,
-    Response,
-    close_bodies,
-    make_response,
-    prepare,
-)
+from microdot.hooks import close_bodies
+from microdot.microdot import ON_MICROPYTHON, Request, Response, make_response, prepare
 from microdot.multipart import FileUpload, FormDataIter, has_form
+from microdot.streaming import BodyIterator
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable

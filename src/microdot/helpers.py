@@ -1,5 +1,6 @@
 """What several extensions need."""
-from microdot.microdot import ON_MICROPYTHON, prepare, tokens
+from microdot.headers import tokens
+from microdot.microdot import ON_MICROPYTHON, prepare
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable

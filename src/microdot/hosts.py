@@ -7,12 +7,11 @@ from multiprocessing import parent_process
 from threading import Timer
 from urllib.parse import quote, unquote
 
-from microdot.headers import is_bodyless
+from microdot.headers import NoCaseDict, is_bodyless
 from microdot.microdot import (
     AsyncBytesIO,
     Disconnected,
     Microdot,
-    NoCaseDict,
     ProtocolError,
     Request,
     Response,

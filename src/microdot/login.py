@@ -1,7 +1,8 @@
 """Logins: who a browser's user is, kept in the session, and in a cookie for those who want to be remembered."""
 from microdot import signing
+from microdot.forms import urlencode
 from microdot.helpers import guard
-from microdot.microdot import NOT_TARGET, Request, Response, prepare, redirect, urlencode
+from microdot.microdot import NOT_TARGET, Request, Response, prepare, redirect
 from microdot.session import SessionDict, find_session
 
 if False:  # TYPE_CHECKING

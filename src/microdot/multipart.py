@@ -1,19 +1,16 @@
 """Forms with files: ``multipart/form-data`` (RFC 7578, RFC 2046 section 5.1)."""
 import os
 
-from microdot.microdot import (
-    ON_MICROPYTHON,
-    HTTPException,
-    decode,
-    iscoroutine,
-    media_type,
-)
+from microdot.forms import media_type
+from microdot.hooks import HTTPException
+from microdot.microdot import ON_MICROPYTHON, decode, iscoroutine
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from microdot.microdot import NoCaseDict, Request
+    from microdot.headers import NoCaseDict
+    from microdot.microdot import Request
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Headers of parts that are not as most browsers write them. ``microdot.multipart`` loads it when needed."""
-from microdot.microdot import NoCaseDict, ProtocolError, parse_field, percent_decode
+from microdot.forms import percent_decode
+from microdot.headers import NoCaseDict
+from microdot.microdot import ProtocolError, parse_field
 from microdot.multipart import refuse
 
 if False:  # TYPE_CHECKING

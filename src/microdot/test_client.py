@@ -4,17 +4,9 @@ import json
 import os
 import time
 
-from microdot.microdot import (
-    AsyncBytesIO,
-    ChunkedDecoder,
-    Connection,
-    Microdot,
-    NoCaseDict,
-    Server,
-    decode,
-    find_head_end,
-    parse_field,
-)
+from microdot.headers import NoCaseDict
+from microdot.microdot import AsyncBytesIO, Connection, Microdot, Server, decode, find_head_end, parse_field
+from microdot.protocol import ChunkedDecoder
 
 if False:  # TYPE_CHECKING
     from typing import Any

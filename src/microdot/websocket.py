@@ -9,17 +9,9 @@ import asyncio
 import hashlib
 from binascii import a2b_base64, b2a_base64
 
+from microdot.headers import render_head, tokens
 from microdot.helpers import wraps
-from microdot.microdot import (
-    ON_MICROPYTHON,
-    Disconnected,
-    ProtocolError,
-    Response,
-    date_header,
-    log_request,
-    render_head,
-    tokens,
-)
+from microdot.microdot import ON_MICROPYTHON, Disconnected, ProtocolError, Response, date_header, log_request
 from microdot.push import Signal, below_guards, current_task
 
 if False:  # TYPE_CHECKING

@@ -17,7 +17,7 @@ from sys import getrefcount
 from threading import Lock, get_ident
 
 from microdot.cpython import is_async
-from microdot.headers import with_charset
+from microdot.headers import NoCaseDict, with_charset
 from microdot.hooks import close_bodies, reason_phrase
 from microdot.hosts import (
     VERSIONS,
@@ -30,18 +30,8 @@ from microdot.hosts import (
     is_small,
     to_bytes,
 )
-from microdot.microdot import (
-    Disconnected,
-    NoCaseDict,
-    ProtocolError,
-    Request,
-    Response,
-    URLPattern,
-    abort,
-    decode,
-    redirect,
-    send_file,
-)
+from microdot.microdot import Disconnected, ProtocolError, Request, Response, abort, decode, redirect, send_file
+from microdot.routing import URLPattern
 from microdot.server import ProtocolConnection, ProtocolServer, wake
 from microdot.shared_loop import LoopThread
 from microdot.websocket import WebSocketError, websocket_upgrade, with_websocket
