@@ -22,7 +22,7 @@ from divide import divide
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'tools'))
 
-from footprint import CPYTHON_ONLY  # noqa: E402
+from board_modules import CPYTHON_ONLY  # noqa: E402
 
 PACKAGE = HERE.parent / 'src' / 'microdot'
 ENGINES = HERE / 'engines'

@@ -365,7 +365,7 @@ class FileUpload:
                     data = await self.read(FormDataIter.buffer_size)
                     if not data:
                         break
-                    result = file.write(data)
+                    result: 'Any' = file.write(data)
                     if hasattr(result, '__await__') or iscoroutine(result):
                         await result
                 if self.file:
