@@ -45,9 +45,10 @@ class WebSocket(PortableWebSocket):
             if self.deflate and self.decoder:
                 headers[FIELD + 'Extensions'] = self.deflate.response
                 self.decoder.deflate = self.deflate
+                self.render = self.render_compressed
         return headers
 
-    def _render(self, opcode: int, payload: bytes) -> bytes:
+    def render_compressed(self, opcode: int, payload: bytes) -> bytes:
         if self.deflate and opcode < CLOSE and self.deflate.is_worthwhile(payload):
             return render_frame(opcode, self.deflate.compress(payload), b'', 0xC0)
         return render_frame(opcode, payload)
@@ -88,6 +89,7 @@ class WebSocket(PortableWebSocket):
         try:
             await super().finish(response)
         finally:
+            self.render = render_frame  # else the method and this object would keep each other until they are collected
             if self.rest_task:
                 self.rest_task.cancel()
 

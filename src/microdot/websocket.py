@@ -339,6 +339,7 @@ class WebSocket:
     is_hungry = True  # the decoder has seen all that it was fed
     is_full = False  # there is no room for what the client has sent
     is_alive = True  # the client has sent something since the last ping
+    render: 'Any' = staticmethod(render_frame)  # or what compresses messages
     heartbeat: 'Any' = None  # tasks in the background
     pong_task: 'Any' = None
     patience: 'Any' = None
@@ -457,9 +458,6 @@ class WebSocket:
 
     # --- sending
 
-    def _render(self, opcode: int, payload: bytes) -> bytes:
-        return render_frame(opcode, payload)
-
     async def _send(self, opcode: int, payload: bytes) -> None:
         await self.lock.acquire()  # a frame may be written in several steps
         try:
@@ -467,7 +465,7 @@ class WebSocket:
                 raise self._end_error()
             if opcode == CLOSE:
                 self.closed = True
-            await self.sock.awrite(self._render(opcode, payload))
+            await self.sock.awrite(self.render(opcode, payload))
         except Disconnected:
             self._lose('the client cannot be reached')
             raise self._end_error() from None
