@@ -10,6 +10,7 @@ from helpers import logged_errors
 from ports import own_ports
 
 ON_MICROPYTHON = sys.implementation.name == 'micropython'
+READ_SIZE = 512 if ON_MICROPYTHON else 4096  # bytes; MicroPython allocates them before it reads
 # RFC 9110 section 5.6.2
 TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SINGLE_FIELDS = ('content-length', 'transfer-encoding', 'content-type', 'connection', 'date', 'allow')
@@ -448,7 +449,7 @@ async def read_replies(reader: 'object', outcome: Outcome) -> None:
             rest = outcome.take(data, False)
             break
         except Incomplete:
-            more = await reader.read(4096)
+            more = await reader.read(READ_SIZE)
             assert more, 'the connection was closed after %r' % data
             data += more
     expect('after the last response', not rest, b'', rest)
@@ -470,7 +471,7 @@ async def read_all(reader: 'object') -> bytes:
     """Read up to the end of the connection."""
     data = b''
     while True:
-        more = await reader.read(4096)
+        more = await reader.read(READ_SIZE)
         if not more:
             return data
         data += more

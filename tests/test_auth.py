@@ -472,7 +472,7 @@ async def get_events(server, value, path):
     client = await Client.connect(server, head.encode() + b'\r\n')
     data = b''
     while True:
-        piece = await client.read(65536)
+        piece = await client.read(1024)
         if not piece:
             await client.close()
             return TestResponse.parse(data)

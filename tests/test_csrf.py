@@ -1,4 +1,5 @@
 """CSRF: which requests of which pages are refused (W3C Fetch Metadata section 2.4, RFC 6454)."""
+from helpers import ON_MICROPYTHON
 from microdot import Microdot, abort
 from microdot.cors import CORS
 from microdot.csrf import CSRF
@@ -175,7 +176,7 @@ async def test_origins_that_are_no_text():
 
 async def test_huge_origins():
     app = make_app(allow_subdomains=True)
-    for size in 1000, 3000, 100_000:
+    for size in 1000, 3000, 10_000 if ON_MICROPYTHON else 100_000:
         assert await status_of_bytes(app, b'http://' + b'a' * size + b'.evil.example') in (403, 431)
         assert await status_of_bytes(app, b'http://' + b'.' * size) in (403, 431)
 

@@ -2,13 +2,15 @@
 import os
 import sys
 
-from helpers import changed, logged_errors, raises
+from helpers import ON_MICROPYTHON, changed, logged_errors, raises
 from live import Client, serving
-from microdot import Microdot
+from microdot import Microdot, utemplate
+from microdot.async_pieces import AsyncPieces  # now, as tests change the directory
 from microdot.test_client import TestClient
 from microdot.utemplate import Loader, Safe, Template, escape
 
 COUNTER = [0]
+MANY = 500 if ON_MICROPYTHON else 5000
 
 
 def remove_tree(path):
@@ -289,20 +291,19 @@ def test_templates_that_are_compiled_beforehand():
 
 
 def test_without_the_engine():
-    names = [name for name in sys.modules if name.split('.')[0] == 'utemplate' or name == 'microdot.utemplate']
+    names = [name for name in sys.modules if name.split('.')[0] == 'utemplate' or name == 'microdot.utemplate_loader']
     modules = [(name, sys.modules.pop(name)) for name in names]
     path = sys.path[:]
-    package = sys.modules['microdot']
     sys.path[:] = [folder for folder in path if 'engines' not in folder]
     try:
-        with raises(ImportError) as error:
-            __import__('microdot.utemplate')
-        assert 'needs utemplate' in str(error.value) and 'archive' in str(error.value)
+        for use in (lambda: Template.initialize('templates'), lambda: Template('a.html'), lambda: utemplate.Loader):
+            with raises(ImportError) as error:
+                use()
+            assert 'needs utemplate' in str(error.value) and 'archive' in str(error.value)
     finally:
         sys.path[:] = path
         for name, module in modules:
             sys.modules[name] = module
-        package.utemplate = sys.modules['microdot.utemplate']
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -325,6 +326,7 @@ async def test_pieces():
         assert ''.join(pieces) == template.render(range(1000)) == expected_beds(1000)
         assert all([100 <= len(piece) < 200 for piece in pieces[:-1]])
         assert await template.render_async(range(9)) == expected_beds(9)
+        assert isinstance(template.generate_async(range(9)), AsyncPieces)
         async_pieces = []
         async for piece in template.generate_async(range(1000)):
             async_pieces.append(piece)
@@ -365,7 +367,7 @@ def make_app():
 
     @app.get('/many')
     async def many(request):
-        return Template('beds.html').generate(range(5000)), HEAD
+        return Template('beds.html').generate(range(MANY)), HEAD
 
     @app.get('/fails/<method>')
     async def fails(request, method):
@@ -421,7 +423,7 @@ async def test_streams_over_a_connection():
             head, data = (await fetch(server, b'/many')).split(b'\r\n\r\n', 1)
             assert b'\r\nTransfer-Encoding: chunked' in head
             sizes, body = join_chunks(data)
-            assert body.decode() == expected_beds(5000)
+            assert body.decode() == expected_beds(MANY)
             assert sizes[-1] == 0
             assert all([Template.buffer_size <= size < Template.buffer_size + 100 for size in sizes[:-2]])
 

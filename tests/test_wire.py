@@ -5,9 +5,11 @@ sends until it closes the connection, ``serve(app, port)`` listens until ``app.s
 
 """
 import asyncio
+import gc
 
 from helpers import ON_MICROPYTHON, FakeWriter, changed
 from microdot import Request
+from microdot.microdot import Server
 from microdot.test_client import TestClient
 from support import (
     PROBE,
@@ -31,22 +33,14 @@ from support import (
     take_response,
 )
 from wire_app import Pieces, make_app
-from wire_cases import (
-    CASES,
-    CONTINUE,
-    FAILING_CASES,
-    HELLO,
-    LIMITS,
-    chunks,
-    expecting,
-    get,
-    length,
-    post,
-    request,
-)
+from wire_cases import GROUPS, load_cases, load_failing_cases
+from wire_requests import CONTINUE, HELLO, LIMITS, chunks, expecting, get, length, post, request
 
 ROW_TIME = 20  # seconds, for one row in one mode
 MAX_CLIENTS = 48  # at a time
+if ON_MICROPYTHON:  # fewer on a small heap
+    gc.collect()
+    MAX_CLIENTS = max(2, min(48, gc.mem_free() // 20_000))
 
 
 async def exchange_in_memory(app, pieces):
@@ -65,8 +59,15 @@ def whole(data, outcome):
     yield 'whole', [data], outcome
 
 
+BYTES = [bytes([i]) for i in range(256)]  # each once, since a heap holds no slices of long requests
+
+
+def in_bytes(data):
+    return [BYTES[byte] for byte in data]
+
+
 def bytewise(data, outcome):
-    yield 'byte by byte', [data[i:i + 1] for i in range(len(data))], outcome
+    yield 'byte by byte', in_bytes(data), outcome
 
 
 def split(data, outcome):
@@ -124,7 +125,7 @@ async def check_rows_over_sockets(serve, rows, mode, linger_timeout):
     app.linger_timeout = linger_timeout
     # what goes byte by byte goes slowly, and its end must arrive before the server stops to listen
     clients = MAX_CLIENTS // 2 if mode is bytewise else MAX_CLIENTS
-    with changed(Request, **LIMITS):
+    with changed(Request, **LIMITS), changed(Server, sweep_period=0.02):
         async with serving(serve, app) as port:
             talk = Talk(port)
 
@@ -144,68 +145,88 @@ def check_silence(log):
 # ---------------------------------------------------------------------------------------------------------------
 
 # Seconds. A board's server cannot half-close: a client sees the end of the connection only after this time
-LINGER = 0.2 if ON_MICROPYTHON else 5  # where all is sent at once
-LONG_LINGER = 1 if ON_MICROPYTHON else 5
+LINGER = max(0.05, 0.004 * MAX_CLIENTS) if ON_MICROPYTHON else 5  # where all is sent at once
+LONG_LINGER = max(0.15, 0.02 * MAX_CLIENTS) if ON_MICROPYTHON else 5
 
 
 def test_there_are_many_rows_with_names_of_their_own():
-    assert len(CASES) >= 150
     names = set()
-    for name, data, outcome in CASES + FAILING_CASES:
+    check_names(load_failing_cases(), names)
+    for group in GROUPS:
+        check_names(load_cases(group), names)
+    assert len(names) >= 150
+
+
+def check_names(rows, names):
+    for name, data, outcome in rows:
         assert name not in names, name
         names.add(name)
         assert data and outcome.replies, name
 
 
 async def test_rows_in_memory():
-    check_silence(await check_rows_in_memory(exchange_in_memory, CASES, whole))
+    for group in GROUPS:
+        check_silence(await check_rows_in_memory(exchange_in_memory, load_cases(group), whole))
 
 
 async def test_rows_byte_by_byte_in_memory():
-    check_silence(await check_rows_in_memory(exchange_in_memory, CASES, bytewise))
+    for group in GROUPS:
+        check_silence(await check_rows_in_memory(exchange_in_memory, load_cases(group), bytewise))
 
 
 async def test_rows_split_at_every_byte_in_memory():
-    check_silence(await check_rows_in_memory(exchange_in_memory, CASES, split))
+    for group in GROUPS:
+        check_silence(await check_rows_in_memory(exchange_in_memory, load_cases(group), split))
 
 
 async def test_rows_behind_a_request_in_memory():
-    check_silence(await check_rows_in_memory(exchange_in_memory, CASES, pipelined))
+    for group in GROUPS:
+        check_silence(await check_rows_in_memory(exchange_in_memory, load_cases(group), pipelined))
 
 
 async def test_rows_over_sockets():
-    check_silence(await check_rows_over_sockets(serve_portably, CASES, whole, LINGER))
+    for group in GROUPS:
+        check_silence(await check_rows_over_sockets(serve_portably, load_cases(group), whole, LINGER))
 
 
 async def test_rows_byte_by_byte_over_sockets():
-    check_silence(await check_rows_over_sockets(serve_portably, CASES, bytewise, LONG_LINGER))
+    for group in GROUPS:
+        check_silence(await check_rows_over_sockets(serve_portably, load_cases(group), bytewise, LONG_LINGER))
 
 
 async def test_rows_behind_a_request_over_sockets():
-    check_silence(await check_rows_over_sockets(serve_portably, CASES, pipelined, LINGER))
+    for group in GROUPS:
+        check_silence(await check_rows_over_sockets(serve_portably, load_cases(group), pipelined, LINGER))
 
 
 async def test_rows_in_which_the_application_fails():
+    rows = load_failing_cases()
     for mode in (whole, bytewise, split, pipelined):
-        for row in FAILING_CASES:
+        for row in rows:
             log = await check_rows_in_memory(exchange_in_memory, [row], mode)
             assert log and 'RuntimeError' in log[0], (row[0], log)
     for mode in (whole, pipelined):
-        log = await check_rows_over_sockets(serve_portably, FAILING_CASES, mode, LINGER)
-        assert len(log) == len(FAILING_CASES) and 'RuntimeError' in log[0], log
+        log = await check_rows_over_sockets(serve_portably, rows, mode, LINGER)
+        assert len(log) == len(rows) and 'RuntimeError' in log[0], log
 
 
 async def test_nothing_of_a_refused_request_reaches_a_handler():
-    refused = [row for row in CASES if row[2].is_refusal]
-    assert len(refused) >= 100
     app = make_app()
+    count = 0
     with changed(Request, **LIMITS):
-        for name, data, _ in refused:
-            for pieces in ([data], [data[i:i + 1] for i in range(len(data))]):
-                await exchange_in_memory(app, pieces + [PROBE])
-                assert not app.calls, (name, app.calls)
+        for group in GROUPS:
+            count += await check_refused(app, [row for row in load_cases(group) if row[2].is_refusal])
         await exchange_in_memory(app, [PROBE])
+    assert count >= 100
     assert len(app.calls) == 2  # they do record
+
+
+async def check_refused(app, rows):
+    for name, data, _ in rows:
+        for pieces in ([data], in_bytes(data)):
+            await exchange_in_memory(app, pieces + [PROBE])
+            assert not app.calls, (name, app.calls)
+    return len(rows)
 
 
 # ---------------------------------------------------------------------------------------------------------------

