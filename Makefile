@@ -122,7 +122,7 @@ $(ENGINES)/utemplate/.done: $(ENGINES)/requirements.txt | $(VENV)/.done-venv
 
 clean:
 	rm -rf bench/.venv bench/.venv-upstream bench/build .venv .venv-* docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \
-		$(NODE)/node_modules $(ENGINES)/utemplate build/utemplate dist
+		$(NODE)/node_modules $(ENGINES)/utemplate build/utemplate build/soak dist
 
 $(VENV)/.done-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
