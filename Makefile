@@ -1,6 +1,7 @@
 # make demo   a web server on http://localhost:5000, from nothing but Python 3.10+ and a package index
 # make test   the whole test suite, on CPython and on MicroPython
-# make check  lint, types, documentation and footprint
+# make check  lint, types, documentation, footprint, and what boards run and install
+# make dist   wheel and sdist, make mpy: compiled modules for boards
 # make bench  speed, memory and endurance, beside other frameworks
 #
 # Everything is installed into .venv; a file in there records each step that is done.
@@ -17,7 +18,7 @@ ENGINES := tests/engines
 PARALLEL := -n auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: demo test test-cpython test-micropython pytest check ruff mypy docs footprint-check footprint bench proxies node \
-	utemplate clean
+	utemplate packages packages-check mpy dist portable-check clean soak
 
 demo: $(VENV)/.done-package
 	@echo
@@ -41,7 +42,7 @@ pytest: $(VENV)/.done-test proxies node utemplate
 	$(BIN)/python -m pytest $(PARALLEL) -m "not once and not alone"
 	$(BIN)/python -m pytest -m "alone and not once"
 
-check: ruff mypy docs footprint-check
+check: ruff mypy docs footprint-check packages-check portable-check
 
 ruff: $(VENV)/.done-dev
 	$(BIN)/ruff check
@@ -60,9 +61,36 @@ footprint-check: $(VENV)/.done-test
 footprint: $(VENV)/.done-test utemplate
 	$(BIN)/python tools/footprint.py $(if $(PEER),--peer)
 
+# What MicroPython's mip installs from the repository: package.json and src/*.json
+packages: $(VENV)/.done-test
+	$(BIN)/python tools/board_packages.py
+
+packages-check: $(VENV)/.done-test
+	$(BIN)/python tools/board_packages.py --check
+
+# Only what all boards have, in what boards run
+portable-check: $(VENV)/.done-test
+	$(BIN)/python tools/portable_lint.py
+
+# The same packages compiled, in a folder to put on a web server: dist/mpy/6/, after the version of the format
+mpy: $(VENV)/.done-test
+	$(BIN)/python tools/board_packages.py --mpy dist/mpy
+
+# The wheel and the archive of the sources, each installed into an environment of its own and used
+dist: $(VENV)/.done-dev
+	rm -f dist/*.whl dist/*.tar.gz
+	@mkdir -p dist
+	$(BIN)/python -m build --outdir dist >dist/build.log 2>&1 || { cat dist/build.log; exit 1; }
+	$(BIN)/python -m twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/python tools/check_dist.py dist
+
 # make bench BENCH="--only asyncio uvloop": see bench/README.md; needs wrk and nginx
 bench: $(VENV)/.done-venv
 	$(BIN)/python bench/run.py $(BENCH)
+
+# make soak SOAK="--minutes 5 --heap 192": an hour of mixed traffic on MicroPython, into build/soak
+soak: $(VENV)/.done-soak
+	$(BIN)/python tools/soak.py $(SOAK)
 
 # What tests/cpython/test_behind_proxy.py, test_browser.py, test_hosts.py and test_*_interop.py run: commands, with the
 # package where its name is another one. Where they cannot be installed, those tests fail and name the command.
@@ -94,7 +122,7 @@ $(ENGINES)/utemplate/.done: $(ENGINES)/requirements.txt | $(VENV)/.done-venv
 
 clean:
 	rm -rf bench/.venv bench/.venv-upstream bench/build .venv .venv-* docs/_build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \
-		$(NODE)/node_modules $(ENGINES)/utemplate build/utemplate
+		$(NODE)/node_modules $(ENGINES)/utemplate build/utemplate dist
 
 $(VENV)/.done-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -108,8 +136,15 @@ $(VENV)/.done-package: $(VENV)/.done-venv pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.done-test: $(VENV)/.done-package requirements-test.txt
+$(VENV)/.done-test: $(VENV)/.done-package requirements-test.txt requirements-alone.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-alone.txt
+	@touch $@
+
+# matplotlib draws the plot, the version that the bench suite has
+$(VENV)/.done-soak: $(VENV)/.done-test bench/requirements.txt
+	@grep '^matplotlib==' bench/requirements.txt | $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-r /dev/stdin
 	@touch $@
 
 $(VENV)/.done-dev: $(VENV)/.done-test requirements-dev.txt docs/requirements.txt

@@ -71,6 +71,7 @@ def all_goals(data: 'dict[str, dict]', kinds: 'dict[str, str]') -> 'list[Goal]':
         workers_goal(data['workers']),
         slow_goal(data['slow']),
         *websocket_goals(data['websocket'], kinds),
+        *micropython_goals(data['micropython']),
     ]
 
 
@@ -178,3 +179,13 @@ def slow_goal(section: dict) -> Goal:
     figures = {peer: max(values) / 1000 if values else None for peer, values in waits.items()}
     text = '1,000 slow senders and 1,000 slow readers: a fresh client is answered within a second'
     return Goal(text, 1, figures, unit=' s')
+
+
+def micropython_goals(section: dict) -> 'list[Goal]':
+    goals = []
+    for how, least, text in (('keep-alive', 3, 'kept-alive connections'), ('close', 1.5, 'closed after each response')):
+        figures = {f'{count} at a time': ratio(*(median(section, peer, f'{how}, {count}', 'rps')
+                                                 for peer in ('ours', 'microdot 2.7.0'))) for count in (4, 1)}
+        text = f"MicroPython, requests per second, {text}: at least {least} times upstream's"
+        goals.append(Goal(text, least, figures, is_least=True))
+    return goals

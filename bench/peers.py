@@ -2,7 +2,7 @@
 import pathlib
 from dataclasses import dataclass
 
-from environment import PYTHON, UPSTREAM_PYTHON
+from environment import PYTHON, UPSTREAM_PYTHON, VENV
 
 
 @dataclass(frozen=True)
@@ -182,9 +182,18 @@ UPLOADS = {
 }
 
 
+def on_micropython(name: str, kind: str) -> Peer:
+    """Its folder of compiled modules is in the environment, see scenarios/micropython.py."""
+    return Peer(name, kind, ('-X', 'heapsize=1M', 'servers/micropython_app.py', '{port}'),
+                str(VENV / 'bin' / 'micropython'))
+
+
+MICROPYTHON = (on_micropython('ours', 'ours'), on_micropython('microdot 2.7.0', 'python'))
+
+
 def every() -> 'list[Peer]':
     groups = (*GROUPS.values(), *HOSTS.values(), ROUTING, IDLE, *ECHO.values(), *EVENTS.values(), PARSERS,
-              *UPLOADS.values())
+              *UPLOADS.values(), MICROPYTHON)
     return [peer for group in groups for peer in group]
 
 

@@ -10,9 +10,9 @@ TITLES = {
     'plain': 'plain text', 'json': 'JSON', 'parameter': 'path parameter', 'echo': 'POST JSON echo',
     'browser': "plain text, a browser's headers", 'unique': 'the same, one header always different',
 }
+MICROPYTHON_TITLES = {'parameter': 'path parameter, 4', 'json': 'JSON, 4', '1 KB': 'POST 1 KB of JSON, 4'}
 NOTES = ('<!-- notes: begin -->', '<!-- notes: end -->')
 ELSEWHERE = (
-    'MicroPython, requests per second: 3 times upstream, and 1.5 times where each connection is closed',
     "import of the core on CPython: at most upstream's time",
 )
 
@@ -277,6 +277,32 @@ def event_tables(section: dict, name: str) -> 'list[str]':
             table(('', 'KB per client at the end', 'at its peak', 'events'), deaf)]
 
 
+def micropython_tables(section: dict, name: str) -> 'list[str]':
+    parts = ['The unix port, 64 bits, with a heap of 1 MB; both packages compiled with `mpy-cross -O3`. The number in '
+             'a title is that of connections. In brackets: the ratio to upstream, which closes each connection '
+             'whatever the client asks for. No sample of the CPU time is further than '
+             f'{largest_spread(section, "cpu_us"):.0%} from its median.']
+    for figure, title in (('rps', 'Requests per second:'),
+                          ('cpu_us', 'CPU time of the server, microseconds per request:'),
+                          ('wrk_cores', 'Share of a core that wrk takes:')):
+        parts += [title, micropython_table(section, figure)]
+    return parts
+
+
+def micropython_table(section: dict, figure: str) -> str:
+    cases = list(next(iter(section.values())))
+
+    def cell(peer: str, case: str) -> str:
+        value = median(section, peer, case, figure)
+        share = goals.ratio(value, median(section, 'microdot 2.7.0', case, figure))
+        if figure == 'wrk_cores' or share is None:
+            return number(value, 2 if figure == 'wrk_cores' else 0)
+        return f'{number(value)} ({share:.2f})'
+
+    head = [MICROPYTHON_TITLES.get(case, case) for case in cases]
+    return table(('', *head), [(bold(peer), *(cell(peer, case) for case in cases)) for peer in section])
+
+
 WRITERS = {
     'asyncio': ('Standard event loop', request_tables),
     'uvloop': ('uvloop and compiled servers', request_tables),
@@ -289,4 +315,5 @@ WRITERS = {
     'slow': ('Slow clients', slow_table),
     'websocket': ('WebSocket echo', echo_tables),
     'sse': ('Server-Sent Events', event_tables),
+    'micropython': ('MicroPython', micropython_tables),
 }

@@ -6,7 +6,8 @@ import sys
 
 import environment
 
-SCENARIOS = ('asyncio', 'uvloop', 'hosts', 'routing', 'idle', 'files', 'uploads', 'workers', 'slow', 'websocket', 'sse')
+SCENARIOS = ('asyncio', 'uvloop', 'hosts', 'routing', 'idle', 'files', 'uploads', 'workers', 'slow', 'websocket', 'sse',
+             'micropython')
 OPEN_FILES = 15_000  # 10,000 idle connections, busy ones, and a margin
 
 

@@ -10,7 +10,7 @@ import report
 import results
 from measure import Failed
 from peers import names
-from scenarios import files, hosts, idle, requests, routing, slow, sse, uploads, websocket, workers
+from scenarios import files, hosts, idle, micropython, requests, routing, slow, sse, uploads, websocket, workers
 from settings import QUICK, Settings
 
 SCENARIOS = {
@@ -25,6 +25,7 @@ SCENARIOS = {
     'slow': slow.run,
     'websocket': websocket.run,
     'sse': sse.run,
+    'micropython': micropython.run,
 }
 
 

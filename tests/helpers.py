@@ -113,8 +113,8 @@ class logged_errors:
         self.errors = []
         if ON_MICROPYTHON:
             self.module = sys.modules['microdot.microdot']
-            self.original = self.module.log_error
-            self.module.log_error = lambda exc, request: self.errors.append(exc)
+            self.original = self.module.print_exception
+            self.module.print_exception = self.errors.append
         else:
             self.logger = logging.getLogger('microdot')
             self.handler = logging.Handler()
@@ -129,7 +129,7 @@ class logged_errors:
 
     def __exit__(self, exc_type, exc, traceback):
         if ON_MICROPYTHON:
-            self.module.log_error = self.original
+            self.module.print_exception = self.original
         else:
             self.logger.removeHandler(self.handler)
             self.logger.propagate = True

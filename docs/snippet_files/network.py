@@ -2,14 +2,27 @@
 STA_IF = 0
 
 
+def hostname(name):
+    pass
+
+
 class WLAN:
+    IF_STA = 0
+    PM_NONE = 0
+
     def __init__(self, interface):
         self.interface = interface
 
     def active(self, is_active):
         pass
 
+    def config(self, **settings):
+        pass
+
     def connect(self, ssid, key):
+        pass
+
+    def disconnect(self):
         pass
 
     def isconnected(self):

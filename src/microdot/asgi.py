@@ -7,6 +7,8 @@ import asyncio
 from functools import lru_cache
 
 from microdot import microdot as core
+from microdot.headers import NoCaseDict, with_charset
+from microdot.hooks import close_bodies, invoke_handler
 from microdot.hosts import (
     VERSIONS,
     HostedApp,
@@ -19,28 +21,22 @@ from microdot.hosts import (
     to_bytes,
 )
 from microdot.microdot import (
-    MEMO_SIZE,
     Disconnected,
-    NoCaseDict,
     ProtocolError,
     Request,
     Response,
-    URLPattern,
     abort,
-    close_bodies,
     decode,
-    invoke_handler,
     log_error,
     redirect,
     send_file,
-    with_charset,
 )
+from microdot.routing import URLPattern, compile_routes
 from microdot.websocket import (
     ABNORMAL,
     BINARY,
     CLOSE,
     EVENT_COST,
-    MAX_BURST,
     NO_STATUS,
     TEXT,
     WebSocket,
@@ -112,9 +108,7 @@ class Microdot(HostedApp):
             await send({'type': 'lifespan.%s.complete' % phase})
 
     async def start_up(self, scope: 'dict[str, Any]') -> None:
-        for route in self.routes:
-            if not route[0].is_static:
-                route[0].compile()  # so that a mistake shows now and not with the first request
+        compile_routes(self)  # so that a mistake shows now and not with the first request
         if self.lifespan_startup:
             await invoke_handler(self.lifespan_startup, scope)
 
@@ -125,6 +119,7 @@ def parse_fields(fields: 'Any') -> NoCaseDict:
     return headers
 
 
+MEMO_SIZE = 1024  # bytes of a header that are remembered at the most, so that strangers cannot fill the memory
 recall_fields = lru_cache(128)(parse_fields)  # PERF: bench, hosts: clients repeat themselves
 
 
@@ -351,9 +346,14 @@ class WebSocketConnection(HTTPConnection):
 class ASGIWebSocket(WebSocket):
     """A conversation with a client; frames and pings are the host's, who gives and takes messages."""
 
-    def __init__(self, request: HostedRequest):
-        super().__init__(request)
-        self.offered = list(request.asgi_scope.get('subprotocols') or ())
+    burst: 'int'  # of the class that CPython has
+    max_burst: 'int'
+
+    def shake_hands(self, compression: 'Any') -> 'dict[str, str]':
+        return {}  # the host does it
+
+    def get_offers(self) -> 'list[str]':
+        return list(self.sock.scope.get('subprotocols') or ())
 
     async def open(self, headers: 'dict[str, str]') -> None:
         sock = self.sock
@@ -378,7 +378,7 @@ class ASGIWebSocket(WebSocket):
             message['bytes'] = data.encode() if isinstance(data, str) else bytes(data)
         await self._send_message(message)
         self.burst += len(data) + EVENT_COST
-        if self.burst > MAX_BURST:  # to a client that is fast: this must not stop all others
+        if self.burst > self.max_burst:  # to a client that is fast: this must not stop all others
             self.burst = 0
             await asyncio.sleep(0)
 
@@ -431,7 +431,7 @@ class ASGIWebSocket(WebSocket):
         data: 'Any' = message.get('bytes') if text is None else text
         limit = self.decoder.max_length if self.decoder else 0
         if limit and len(data) * 4 > limit and len(data if text is None else text.encode()) > limit:
-            self._stop(WebSocketError(1009, 'message too long'))
+            self._stop(1009, 'message too long')
         else:
             self._take(BINARY if text is None else TEXT, data)
 
@@ -443,7 +443,7 @@ class ASGIWebSocket(WebSocket):
         if self.close_code == ABNORMAL:
             self._lose('the client is gone')
         else:
-            self._stop(WebSocketError(self.close_code, self.close_reason))
+            self._stop(self.close_code, self.close_reason)
 
     async def finish(self, response: 'Response | None') -> None:
         try:

@@ -2,8 +2,9 @@
 import re
 from binascii import a2b_base64, b2a_base64
 
-from microdot.helpers import add_vary_later, decorations, warn_of_route, wraps
-from microdot.microdot import ProtocolError, Response, check_headers, decode, make_response, prepare
+from microdot.headers import check_headers
+from microdot.helpers import add_vary_later, guard
+from microdot.microdot import ProtocolError, Response, decode, make_response, prepare
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
@@ -20,20 +21,22 @@ class Auth:
     """
 
     header = 'Authorization'
-    challenge = ''
 
-    def __init__(self, error_status: int = 401):
+    def __init__(self, scheme: str, challenge: str, error_status: int):
+        check_headers({'WWW-Authenticate': challenge})
+        self.scheme = scheme
+        self.challenge = challenge
         self.error_status = error_status
         self.auth_callback: 'Any' = None
         self.error_callback: 'Any' = None
 
     def __call__(self, f: 'Callable[..., Any]') -> 'Any':
         """Decorate a handler to be called for authenticated requests only. Use it below the route's decorator."""
-        return self._decorate(f, False)
+        return guard(f, self._check, False)
 
     def optional(self, f: 'Callable[..., Any]') -> 'Any':
         """Decorate a handler to be called in any case; without valid credentials the user is ``None``."""
-        return self._decorate(f, True)
+        return guard(f, self._check, True)
 
     def authenticate(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
         """Decorate the function that finds the user for credentials, or returns ``None`` if they are not valid."""
@@ -45,29 +48,18 @@ class Auth:
         self.error_callback = prepare(f)
         return f
 
-    def _decorate(self, f: 'Callable[..., Any]', is_optional: bool) -> 'Any':
-        warn_of_route(f)
-        call = prepare(f)
-
-        @wraps(f)
-        async def wrapper(request: 'Request', *args: 'Any', **kwargs: 'Any') -> 'Any':
-            add_vary_later(request, self.header)
-            user = await self._find_user(request)
-            if user is not None or not hasattr(request.g, 'current_user'):  # another decorator may have found one
-                request.g.current_user = user
-            if user is None and not is_optional:
-                return await self._refuse(request)
-            return await call(request, *args, **kwargs)
-
-        decorations[wrapper] = (lambda inner: self._decorate(inner, is_optional)), True
-        return wrapper
-
-    async def _find_user(self, request: 'Request') -> 'Any':
+    async def _check(self, request: 'Request', is_optional: bool) -> 'Response | None':
+        """Find the user; return or raise the response to those who are not authenticated, ``None`` for the others."""
         if not self.auth_callback:
             raise RuntimeError('no function was decorated with authenticate')
+        add_vary_later(request, self.header)
         credentials = self._parse(request.headers.get(self.header, ''))
         user = await self.auth_callback(request, *credentials) if credentials else None
-        return None if user is False else user  # as of a function that returns what check_password() does
+        if user is False:  # as of a function that returns what check_password() does
+            user = None
+        if user is not None or not hasattr(request.g, 'current_user'):  # another decorator may have found one
+            request.g.current_user = user
+        return None if is_optional or user is not None else await self._refuse(request)
 
     async def _refuse(self, request: 'Request') -> Response:
         """Return the response of the error handler, or raise what the application's error handlers answer."""
@@ -106,11 +98,8 @@ class BasicAuth(Auth):
 
     def __init__(self, realm: str = 'Please login', charset: str = 'UTF-8', scheme: str = 'Basic',
                  error_status: int = 401):
-        super().__init__(error_status)
-        self.scheme = scheme
         text = realm.replace('\\', '\\\\').replace('"', '\\"')
-        self.challenge = '%s realm="%s", charset="%s"' % (scheme, text, charset)
-        check_headers({'WWW-Authenticate': self.challenge})
+        super().__init__(scheme, '%s realm="%s", charset="%s"' % (scheme, text, charset), error_status)
 
     def _parse(self, value: str) -> 'tuple[str, ...] | None':
         data = split_credentials(value, self.scheme)
@@ -140,11 +129,8 @@ class TokenAuth(Auth):
     """
 
     def __init__(self, header: str = 'Authorization', scheme: str = 'Bearer', error_status: int = 401):
-        super().__init__(error_status)
+        super().__init__(scheme, scheme, error_status)
         self.header = header
-        self.scheme = scheme
-        self.challenge = scheme
-        check_headers({'WWW-Authenticate': scheme})
 
     def _parse(self, value: str) -> 'tuple[str, ...] | None':
         token = split_credentials(value, self.scheme) if self.header.lower() == 'authorization' else value

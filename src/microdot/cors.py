@@ -30,7 +30,8 @@ class CORS:
         self.expose_headers = to_list(expose_headers)
         self.allowed_headers = None if allowed_headers is None else [name.lower() for name in to_list(allowed_headers)]
         self.max_age = max_age
-        self.has_warned = False
+        if allow_credentials and '*' in (self.allowed_origins or ()):
+            warn('CORS: "*" does not go together with credentials: list the origins')
         if app is not None:
             self.initialize(app, handle_cors)
 
@@ -79,7 +80,6 @@ class CORS:
             return {}
         if '*' in self.allowed_origins:
             if self.allow_credentials:
-                self._warn()
                 return {'Access-Control-Allow-Origin': '*'}  # which browsers refuse together with credentials
             return {'Access-Control-Allow-Origin': origin or '*', 'Vary': 'Origin'}
         if origin is None or not self.allows(origin):
@@ -101,11 +101,6 @@ class CORS:
             headers['Access-Control-Allow-Headers'] = ', '.join(allowed)
         if self.max_age is not None:
             headers['Access-Control-Max-Age'] = str(self.max_age)
-
-    def _warn(self) -> None:
-        if not self.has_warned:
-            self.has_warned = True
-            warn('CORS: "*" does not go together with credentials: list the origins')
 
 
 def to_list(value: 'Any') -> 'Any':

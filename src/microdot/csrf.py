@@ -5,8 +5,8 @@ Browsers say themselves where a request comes from: ``Sec-Fetch-Site`` (W3C Fetc
 """
 import re
 
-from microdot.helpers import add_vary_later, decorations, unwrap, warn_of_route, wraps
-from microdot.microdot import ProtocolError, prepare
+from microdot.helpers import add_vary_later, decorations, guard, inner_of
+from microdot.microdot import ProtocolError
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
@@ -14,9 +14,6 @@ if False:  # TYPE_CHECKING
 
     from microdot.cors import CORS
     from microdot.microdot import Microdot, Request
-
-SAFE_METHODS = ('GET', 'HEAD', 'OPTIONS', 'TRACE', 'QUERY')  # RFC 9110 section 9.2.1
-NAMES = ('Sec-Fetch-Site', 'Origin')
 
 
 class CSRF:
@@ -40,10 +37,9 @@ class CSRF:
 
     def initialize(self, app: 'Microdot', cors: 'CORS | None' = None) -> None:
         """Attach to an application."""
-        if cors:
-            self.cors = cors
+        self.cors = cors or self.cors
         if self.protect_all:
-            app.before_request(self._check_route)
+            app.before_request(self._check)
 
     def exempt(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
         """Decorate a handler that is not to be protected. Use it below the route's decorator."""
@@ -55,62 +51,40 @@ class CSRF:
 
     def protect(self, f: 'Callable[..., Any]') -> 'Any':
         """Decorate a handler that is to be protected, if not all are. Use it below the route's decorator."""
-        warn_of_route(f)
-        call = prepare(f)
+        return guard(f, self._check, True)
 
-        @wraps(f)
-        async def wrapper(request: 'Request', *args: 'Any', **kwargs: 'Any') -> 'Any':
-            self.check(request)
-            return await call(request, *args, **kwargs)
-
-        decorations[wrapper] = self.protect, True
-        return wrapper
-
-    async def _check_route(self, request: 'Request') -> None:
-        if request.method not in SAFE_METHODS and not [f for f in unwrap(request.route) if f in self.exempted]:
-            self.check(request)
+    async def _check(self, request: 'Request', always: bool = False) -> None:
+        f = None if always else request.route
+        while f:
+            if f in self.exempted:
+                return
+            f = inner_of(f)
+        self.check(request)
 
     def check(self, request: 'Request') -> None:
         """Raise what becomes a 403 if the request may come from a page of another site."""
-        if request.method in SAFE_METHODS:
-            return
-        for name in NAMES:
-            add_vary_later(request, name)
-        if not self.is_allowed(request):
-            raise ProtocolError(403)
+        if request.method not in ('GET', 'HEAD', 'OPTIONS', 'TRACE', 'QUERY'):  # the safe ones: RFC 9110 section 9.2.1
+            add_vary_later(request, 'Sec-Fetch-Site')
+            add_vary_later(request, 'Origin')
+            if not self.is_allowed(request):
+                raise ProtocolError(403)
 
     def is_allowed(self, request: 'Request') -> bool:
         """Tell whether a request comes from an own page, or from one that is trusted, or from no browser."""
         site = request.headers.get('Sec-Fetch-Site')
         origin = request.headers.get('Origin')
-        if site is None and origin is None:
-            return True  # a page cannot keep its browser from sending one of the two
         if site in ('same-origin', 'none') or site == 'same-site' and self.allow_subdomains:
             return True
-        if origin is None or origin == 'null':  # the origin of all sandboxed frames
-            return False
-        if self.is_own(request, origin) or self.cors and self.cors.allows(origin):
+        if origin is None:
+            return site is None  # a page cannot keep its browser from sending one of the two
+        scheme, _, other = origin.partition('://')  # "null", the origin of all sandboxed frames, has no "://"
+        host = request.headers.get('Host', '').lower()
+        if scheme == request.scheme and without_port(scheme, other) == without_port(scheme, host) != '':
+            return True
+        if self.cors and origin != 'null' and self.cors.allows(origin):
             return True
         # where the browser has said that it is another site it knows better: github.io is not one
-        return site is None and self.allow_subdomains and self.is_subdomain(request, origin)
-
-    def is_own(self, request: 'Request', origin: str) -> bool:
-        scheme, _, other = origin.partition('://')
-        host = without_port(scheme, request.headers.get('Host', '').lower())
-        return bool(host) and scheme == request.scheme and without_port(scheme, other) == host
-
-    def is_subdomain(self, request: 'Request', origin: str) -> bool:
-        """Tell whether an origin shares the site (WHATWG HTML, section 7.1.1): the scheme too, but not the port."""
-        scheme, _, other = origin.partition('://')
-        name, colon, port = other.partition(':')
-        host = name_of(request.headers.get('Host', '').lower())
-        if not host or scheme != request.scheme or NOT_NAME.search(name) or name[:1] == '.' or '..' in name:
-            return False
-        has_port = not colon or len(port) < 6 and port.encode().isdigit() and int(port) < 65536
-        return has_port and name.endswith('.' + host)
-
-
-NOT_NAME = re.compile('[^-._0-9a-z]')
+        return site is None and self.allow_subdomains and scheme == request.scheme and is_below(other, host)
 
 
 def without_port(scheme: str, host: str) -> str:
@@ -119,6 +93,12 @@ def without_port(scheme: str, host: str) -> str:
     return host[:-len(default)] if host.endswith(default) else host
 
 
-def name_of(host: str) -> str:
-    """Return a host without its port."""
-    return host if host[-1:] == ']' else host.rpartition(':')[0] or host
+def is_below(origin: str, host: str) -> bool:
+    """Tell whether an origin, without its scheme, shares the site (WHATWG HTML, section 7.1.1) but not the host."""
+    name, _, port = origin.partition(':')
+    host = host.partition(':')[0]  # of an address in brackets, which has no subdomains, "[" remains
+    if not host or not name.endswith('.' + host) or '..' in name or len(port) > 5:
+        return False
+    # lazy repetitions: MicroPython takes no stack for each character then
+    return (re.match('^[-_0-9a-z][-._0-9a-z]*?(:[0-9]+?)?$', origin) is not None
+            and int(port or 0) < 65536)

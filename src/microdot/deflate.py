@@ -2,10 +2,12 @@
 import zlib
 from dataclasses import dataclass
 
-from microdot.websocket import WebSocketError, parse_list
+from microdot.websocket import FIRST, WebSocketError
 
 if False:  # TYPE_CHECKING
     from typing import Any
+
+    from microdot.websocket import MessageDecoder
 
     Parameters = dict[str, int | None]
 
@@ -47,7 +49,7 @@ def negotiate(header: str, compression: 'Compression | bool') -> 'Deflate | None
     """Accept the first acceptable offer of a ``Sec-WebSocket-Extensions`` header (RFC 7692 section 5)."""
     settings = Compression() if compression is True else compression
     assert isinstance(settings, Compression)
-    for offer in parse_list(header):
+    for offer in header.split(','):
         parameters = parse_offer(offer)
         if parameters is not None and parameters.get('server_max_window_bits', 15) != 8:  # zlib has no window of 256
             return Deflate(settings, parameters)
@@ -80,6 +82,8 @@ WINDOW_BITS = [str(bits) for bits in range(8, 16)]
 
 class Deflate:
     """Compresses the messages of one connection, and inflates those of its client."""
+
+    firsts = FIRST + b'\x41\x42\xc1\xc2'  # of a frame; RSV1 is for the first one of a message (RFC 7692 section 6)
 
     def __init__(self, settings: Compression, parameters: 'Parameters'):
         self.settings = settings
@@ -138,6 +142,14 @@ class Deflate:
                 if limit <= 0:
                     break
         return b''.join(parts)
+
+    def inflate(self, decoder: 'MessageDecoder', data: bytes, is_end: bool) -> bytes:
+        """Inflate a part of a message: all of it, or one byte more than the message may have."""
+        room = decoder.max_length and decoder.max_length - len(decoder.buffer) + 1
+        data = self.decompress(data, room)
+        if is_end and not 0 < room <= len(data):
+            data += self.finish_message(room and room - len(data))
+        return data
 
     def finish_message(self, limit: int) -> bytes:
         """Inflate what is left at the end of a message, like :meth:`decompress` (RFC 7692 section 7.2.2)."""

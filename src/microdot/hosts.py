@@ -7,12 +7,11 @@ from multiprocessing import parent_process
 from threading import Timer
 from urllib.parse import quote, unquote
 
+from microdot.headers import NoCaseDict, is_bodyless
 from microdot.microdot import (
     AsyncBytesIO,
-    BodyStream,
     Disconnected,
     Microdot,
-    NoCaseDict,
     ProtocolError,
     Request,
     Response,
@@ -20,6 +19,8 @@ from microdot.microdot import (
     body_framing,
     uncancel,
 )
+from microdot.protocol import UnusualBody
+from microdot.streaming import send_stream
 
 if False:  # TYPE_CHECKING
     from typing import Any
@@ -40,12 +41,21 @@ class LazyFields:
         return fields
 
 
+class LazyHeaders:
+    """The same for ``headers``, which the application may change."""
+
+    def __get__(self, request: 'Any', owner: 'Any' = None) -> 'Any':
+        headers = request.headers = request.fields.copy()
+        return headers
+
+
 class HostedRequest(Request):
     """A request that the host has received. ``asgi_scope`` or ``environ`` is what it says of that."""
 
     asgi_scope: 'dict[str, Any]'
     environ: 'dict[str, Any]'
     fields: 'Any' = LazyFields()
+    headers: 'Any' = LazyHeaders()
 
     def set_root(self, root_path: str) -> None:
         """Separate what belongs to the host's configuration, or another framework, from the path."""
@@ -73,7 +83,7 @@ def find_target(raw_path: str, path: str, query: str) -> str:
     return raw_path + '?' + query if query else raw_path
 
 
-class HostedBody(BodyStream):
+class HostedBody(UnusualBody):
     """The body of a request, whose framing the host has taken off.
 
     :param length: bytes, -1 if only the host knows where it ends.
@@ -116,7 +126,6 @@ class HostedBody(BodyStream):
 class HostedConnection(AsyncBytesIO):
     """The host's connection, as far as one request goes. Handlers see it as ``request.sock``."""
 
-    can_upgrade = False
     is_upgraded = False
     is_ended = False
     is_torn = False
@@ -186,7 +195,14 @@ class HostedConnection(AsyncBytesIO):
         if not sock.watcher:
             self.task = sock.task = asyncio.current_task()
             sock.watch(StreamWatcher(sock))
-        await response.send_stream(self, b'', False)
+        await send_stream(response, self, b'', False)
+
+    def make_websocket(self, request: HostedRequest) -> 'Any':
+        """Refuse a handshake: the host has no way to do this."""
+        from microdot.websocket import check_handshake
+
+        check_handshake(request)
+        raise ProtocolError(501)
 
     def watch(self, watcher: 'Any') -> None:
         """See :meth:`microdot.microdot.Connection.watch`; what the client sends is not noticed here, only its end."""
@@ -228,7 +244,7 @@ def to_bytes(data: 'Any') -> bytes:
 
 
 def has_no_body(request: HostedRequest, response: Response) -> bool:
-    return request.method == 'HEAD' or response.is_bodyless()
+    return request.method == 'HEAD' or is_bodyless(response.status_code)
 
 
 class HostedApp(Microdot):

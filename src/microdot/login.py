@@ -1,7 +1,8 @@
 """Logins: who a browser's user is, kept in the session, and in a cookie for those who want to be remembered."""
 from microdot import signing
-from microdot.helpers import decorations, warn_of_route, wraps
-from microdot.microdot import NOT_TARGET, Request, Response, invoke_handler, prepare, redirect, urlencode
+from microdot.forms import urlencode
+from microdot.helpers import guard
+from microdot.microdot import NOT_TARGET, Request, Response, prepare, redirect
 from microdot.session import SessionDict, find_session
 
 if False:  # TYPE_CHECKING
@@ -31,13 +32,13 @@ class Login:
 
     def __init__(self, login_url: str = '/login'):
         if not isinstance(login_url, str):
-            raise TypeError('login_url is a str; a Login needs no application, that has a Session')
+            raise TypeError('login_url is a str; the application is given to Session')
         self.login_url = login_url
         self.user_callback: 'Any' = None
 
     def user_loader(self, f: 'Callable[..., Any]') -> 'Callable[..., Any]':
         """Decorate ``f(user_id)``, which returns the user with this ``id``, or ``None``."""
-        self.user_callback = f
+        self.user_callback = prepare(f)
         return f
 
     async def get_current_user(self, request: 'Request') -> 'Any':
@@ -53,7 +54,7 @@ class Login:
         return known[1]
 
     async def _load(self, user_id: 'Any') -> 'Any':
-        user = await invoke_handler(self.user_callback, user_id)
+        user = await self.user_callback(user_id)
         return None if user is False else user
 
     async def _recall(self, request: 'Request', session: SessionDict) -> 'Any':
@@ -61,13 +62,15 @@ class Login:
         if self.cookie_name in getattr(request.g, '_cookies', ()):  # the request has logged somebody in or out
             return None
         sessions = find_session(request)
-        claims = signing.verify(request.cookies.get(self.cookie_name, ''), sessions.keys, PURPOSE)
+        claims = signing.verify(request.cookies.get(self.cookie_name, ''), sessions.secret_key, PURPOSE)
         if not claims or 'user_id' not in claims or not signing.now() - claims.get('since', 0) < self.max_days * DAY:
             return None
         user = await self._load(claims['user_id'])
         if user is not None:
             self._begin(session, claims['user_id'], False)
-            self._remember(request, claims['user_id'], claims.get('days', 0), claims['since'])
+            days = claims.get('days')
+            if type(days) is int and days > 0:
+                self._remember(request, claims['user_id'], days, claims['since'])
         return user
 
     def _begin(self, session: SessionDict, user_id: 'Any', is_fresh: bool) -> None:
@@ -80,13 +83,15 @@ class Login:
         session['_fresh'] = is_fresh
         session.save()
 
-    def _remember(self, request: 'Request', user_id: 'Any', days: 'Any', since: 'int | None' = None) -> None:
+    def _remember(self, request: 'Request', user_id: 'Any', days: int, since: 'int | None' = None) -> None:
+        """Remember a user for so many days, or with 0 nobody any more."""
         sessions = find_session(request)
-        if type(days) is not int or days <= 0:
-            return
-        now = int(signing.now())
-        claims = {'user_id': user_id, 'days': days, 'exp': now + days * DAY, 'since': now if since is None else since}
-        token = signing.sign(claims, sessions.keys, PURPOSE)
+        token = ''
+        if days > 0:
+            now = int(signing.now())
+            claims = {'user_id': user_id, 'days': days, 'exp': now + days * DAY,
+                      'since': now if since is None else since}
+            token = signing.sign(claims, sessions.secret_key, PURPOSE)
         sessions.send_cookie(request, self.cookie_name, token, days * DAY)
 
     async def login_user(self, request: 'Request', user: 'Any', remember: 'bool | int' = False,
@@ -103,12 +108,8 @@ class Login:
         """
         if user.id is None or not isinstance(remember, (bool, int)):
             raise ValueError('the user has no id, or the days to remember are no int')
-        session = find_session(request).get(request)
-        self._begin(session, user.id, True)
-        if remember > 0:
-            self._remember(request, user.id, 30 if remember is True else remember)
-        else:  # nobody else is remembered in this browser
-            find_session(request).send_cookie(request, self.cookie_name, '', 0)
+        self._begin(find_session(request).get(request), user.id, True)
+        self._remember(request, user.id, 30 if remember is True else int(remember))
         request.g._login = self, user
         request.g.current_user = user
         target = request.args.get('next', '')
@@ -122,7 +123,7 @@ class Login:
         if user_id is not None and session:
             session['_last_user_id'] = user_id  # for _begin(): the next user is not to get the rest
         session.save()
-        find_session(request).send_cookie(request, self.cookie_name, '', 0)
+        self._remember(request, None, 0)
         request.g._login = self, None
         request.g.current_user = None
 
@@ -134,26 +135,18 @@ class Login:
 
     def __call__(self, f: 'Callable[..., Any]') -> 'Any':
         """Decorate a handler to be called for users who are logged in. Use it below the route's decorator."""
-        return self._decorate(f, False)
+        return guard(f, self._check, False)
 
     def fresh(self, f: 'Callable[..., Any]') -> 'Any':
         """Decorate a handler to be called for users who have logged in in this session, and were not remembered."""
-        return self._decorate(f, True)
+        return guard(f, self._check, True)
 
-    def _decorate(self, f: 'Callable[..., Any]', must_be_fresh: bool) -> 'Any':
-        warn_of_route(f)
-        call = prepare(f)
-
-        @wraps(f)
-        async def wrapper(request: 'Request', *args: 'Any', **kwargs: 'Any') -> 'Any':
-            user = await self.get_current_user(request)
-            if user is None or must_be_fresh and find_session(request).get(request).get('_fresh') is not True:
-                return redirect(self._login_url_for(request))
-            request.g.current_user = user
-            return await call(request, *args, **kwargs)
-
-        decorations[wrapper] = (lambda inner: self._decorate(inner, must_be_fresh)), True
-        return wrapper
+    async def _check(self, request: 'Request', must_be_fresh: bool) -> 'Response | None':
+        user = await self.get_current_user(request)
+        if user is None or must_be_fresh and find_session(request).get(request).get('_fresh') is not True:
+            return redirect(self._login_url_for(request))
+        request.g.current_user = user
+        return None
 
 
 def is_local(url: str) -> bool:

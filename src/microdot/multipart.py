@@ -1,37 +1,25 @@
 """Forms with files: ``multipart/form-data`` (RFC 7578, RFC 2046 section 5.1)."""
-import io
 import os
-import re
-from binascii import hexlify
 
-from microdot.helpers import decorations, wraps
-from microdot.microdot import (
-    ON_MICROPYTHON,
-    BodyIterator,
-    HTTPException,
-    MultiDict,
-    NoCaseDict,
-    ProtocolError,
-    Request,
-    Response,
-    close_bodies,
-    decode,
-    iscoroutine,
-    make_response,
-    media_type,
-    parse_field,
-    percent_decode,
-    prepare,
-)
+from microdot.forms import media_type
+from microdot.hooks import HTTPException
+from microdot.microdot import ON_MICROPYTHON, decode, iscoroutine
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
+
+    from microdot.headers import NoCaseDict
+    from microdot.microdot import Request
 
 
 # ---------------------------------------------------------------------------------------------------------------
 # Bytes, without I/O
 # ---------------------------------------------------------------------------------------------------------------
+
+def refuse(reason: str, status_code: int = 400) -> 'NoReturn':
+    raise HTTPException(status_code, 'Form: ' + reason)
+
 
 def parse_options(value: str) -> 'tuple[str, dict[str, str]]':
     """Parse a header value with parameters, such as ``form-data; name="a"``.
@@ -40,90 +28,41 @@ def parse_options(value: str) -> 'tuple[str, dict[str, str]]':
     ``HTTPException`` 400 for a quoted string without an end and for a repeated parameter.
 
     """
-    main, _, rest = value.partition(';')
-    options: 'dict[str, str]' = {}
-    while '=' in rest:
-        name, _, rest = rest.partition('=')
-        name = name[name.rfind(';') + 1:].strip(' \t').lower()
-        rest = rest.lstrip(' \t')
-        if rest[:1] == '"':
-            end = find_quote(rest)
-            value = unescape(rest[1:end])
-            junk, _, rest = rest[end + 1:].partition(';')
-            if junk.strip(' \t'):
-                raise HTTPException(400, 'Malformed parameter in a header of the form')
-        else:
-            value, _, rest = rest.partition(';')
-            value = value.rstrip(' \t')
-        if name in options:
-            raise HTTPException(400, 'Repeated parameter in a header of the form')
-        options[name] = value
-    return main.strip(' \t').lower(), options
+    from microdot.part_headers import parse_options as parse  # which browsers give no reason for
 
-
-def find_quote(text: str) -> int:
-    """Return where a quoted string (RFC 9110 section 5.6.4) ends that begins with ``text``."""
-    end = text.find('"', 1)
-    while end > 0:
-        start = end
-        while text[start - 1] == '\\':
-            start -= 1
-        if (end - start) % 2 == 0:
-            return end
-        end = text.find('"', end + 1)
-    raise HTTPException(400, 'Quoted string without an end in a header of the form')
-
-
-def unescape(text: str) -> str:
-    """Decode what is in a quoted string. Other backslashes stay: browsers do not escape those of file names."""
-    if '\\' not in text:
-        return text
-    text = text.replace('\\\\', '\0').replace('\\"', '"').replace('\\ ', ' ')  # the last one is for aiohttp
-    return text.replace('\0', '\\')  # no header has a NUL
-
-
-def find_name(options: 'dict[str, str]', key: str) -> 'str | None':
-    """Return a parameter in the way that browsers encode it, or in that of RFC 8187, ``None`` if there is neither."""
-    if key + '*' in options:  # RFC 8187 section 3.2: charset, language, text
-        return percent_decode(options[key + '*'].rpartition("'")[2])
-    text = options.get(key)
-    if text and '%' in text:  # WHATWG HTML, section 4.10.21.8
-        text = text.replace('%22', '"').replace('%0D', '\r').replace('%0A', '\n')
-    return text
-
-
-ON_WINDOWS = getattr(os, 'sep', '/') == '\\'
-UNSAFE = re.compile('[^-_.()+ 0-9A-Za-z]|^[. ]|[. ]$')  # or worth a look
-DEVICE = re.compile('^(CON|CONIN\\$|CONOUT\\$|PRN|AUX|NUL|COM.|LPT.)$')  # of Windows, in every directory
-
-
-def safe_filename(name: str) -> str:
-    """Return a file name that can be added to a directory's, ``''`` if nothing is left of it."""
-    if not UNSAFE.search(name) and not ON_WINDOWS:  # PERF: bench, uploads, small parts
-        return name
-    name = name.replace('\\', '/')
-    name = ''.join([c for c in name[name.rfind('/') + 1:] if c >= ' ' and not '\x7f' <= c < '\xa0'])
-    start = 0
-    while name[start + 1:start + 2] == ':':  # a drive of Windows
-        start += 2
-    name = name[start:].replace(':', '_').rstrip('. ')  # a stream of Windows, and what it would drop
-    if ON_WINDOWS and DEVICE.match(name.partition('.')[0].rstrip(' ').upper()):
-        name = '_' + name
-    return name if name.strip('. ') else ''
+    return parse(value)
 
 
 def boundary_of(content_type: str) -> bytes:
     """Return the boundary of a form; ``HTTPException`` 400 if the value of ``Content-Type`` has no valid one."""
-    boundary = parse_options(content_type)[1].get('boundary', '')
+    kind, _, boundary = content_type.partition('; boundary=')
+    if kind != 'multipart/form-data' or ';' in boundary or '"' in boundary or boundary.strip(' \t') != boundary:
+        boundary = parse_options(content_type)[1].get('boundary', '')
     if not 0 < len(boundary) < 71 or boundary[-1] == ' ':  # RFC 2046 section 5.1.1
-        raise HTTPException(400, 'The form has no valid boundary')
+        refuse('no boundary')
     return boundary.encode()
 
 
-# PERF: bench, uploads, small parts: headers as most clients write them, without anything to decode
-PLAIN = None if ON_MICROPYTHON else re.compile(
-    b'Content-Disposition: form-data; name="([ !#$&-\\[\\]-~]*)"(?:; filename="([ !#$&-\\[\\]-~]*)")?'
-    b'(?:\r\nContent-Type: ([!-~]+))?')
+if ON_MICROPYTHON:
+    def read_plain(part: 'Part', block: bytes) -> bool:
+        """Fill in the attributes of a part if its headers are as browsers write them, with nothing to decode."""
+        line, has_type, kind = block.partition(b'\r\nContent-Type: ')
+        text = line + kind + b' '
+        if min(text) < 32 or max(text) > 126 or b'%' in line or b'\\' in line or b'/' in line:
+            return False
+        pieces = line.decode().split('"')
+        if len(pieces) == 5 and pieces.pop(2) == '; filename=':
+            name = part.raw_filename = part.filename = pieces.pop(2)
+            if ':' in name or name.strip('. ') != name:
+                return False
+        if len(pieces) != 3 or pieces[0] != 'Content-Disposition: form-data; name=' or pieces[2]:
+            return False
+        part.name = pieces[1]
+        if has_type:
+            part.content_type = kind.decode().strip(' ')
+        return True
+else:
+    from microdot.plain_part import read_plain
 
 
 class Part:
@@ -143,47 +82,16 @@ class Part:
 
     def __init__(self, block: bytes):
         self._block = block
-        plain: 'Any' = PLAIN.fullmatch(block) if PLAIN else None
-        if plain:
-            texts: 'Any' = [None if text is None else text.decode() for text in plain.groups()]
-            self.name, self.raw_filename, self.content_type = texts
-        else:
-            self._parse()
-        if self.raw_filename:
-            self.filename = safe_filename(self.raw_filename)
+        if not read_plain(self, block):
+            from microdot.part_headers import read_headers
 
-    def _parse(self) -> None:
-        known: 'dict[str, str]' = {}
-        for name, value in self._fields():
-            name = name.lower()
-            if name in ('content-type', 'content-disposition'):
-                if name in known:
-                    raise HTTPException(400, 'Repeated header in a part of the form')
-                known[name] = value
-        self.content_type = known.get('content-type')
-        kind, options = parse_options(known.get('content-disposition', ''))
-        found = find_name(options, 'name')
-        if found is None or kind != 'form-data':
-            raise HTTPException(400, 'A part of the form has no name')
-        self.name = found
-        self.raw_filename = find_name(options, 'filename')
-
-    def _fields(self) -> 'list[tuple[str, str]]':
-        # lines may be folded (RFC 5322 section 2.2.3)
-        block = self._block.replace(b'\r\n ', b' ').replace(b'\r\n\t', b' ')
-        try:
-            return [parse_field(line) for line in block.split(b'\r\n')]
-        except ProtocolError:
-            raise HTTPException(400, 'Malformed header in the form') from None
+            read_headers(self, block)
 
     @property
-    def headers(self) -> NoCaseDict:
-        headers = NoCaseDict()
-        headers.add_fields(self._fields())
-        return headers
+    def headers(self) -> 'NoCaseDict':
+        from microdot.part_headers import headers
 
-
-MAX_PADDING = 72  # bytes from a boundary to the end of its line
+        return headers(self._block)
 
 
 class MultipartParser:
@@ -202,9 +110,11 @@ class MultipartParser:
         self.max_parts = max_parts
         self.max_header_size = max_header_size
         self.data = b'\r\n'  # not parsed yet; the first delimiter need not have a line before it
-        self.left = max_header_size  # bytes that may come before the first part
+        self.left = max_header_size  # bytes that may come before the first delimiter
+        self.is_open = False  # a part has begun
+        self.is_head = False  # what comes next are the headers of a part, else it is content
+        self.skip = 0  # bytes in front of the content: a delimiter may begin with the line break of the headers
         self.is_done = False
-        self.parse: 'Callable[[bytes, int], int]' = self._parse_preamble
         self.events: 'list[Any]' = []
 
     def feed(self, data: bytes) -> 'list[Any]':
@@ -215,101 +125,67 @@ class MultipartParser:
 
         """
         self.events = []
-        if self.data:
-            start = self.data + data[:len(self.delimiter)]
-            if (self.parse == self._parse_content and len(start) > len(self.delimiter)
-                    and not start.startswith(self.delimiter)):
-                self.events.append(self.data)  # PERF: bench, uploads: it was no boundary, so that nothing is copied
-            else:
-                data = self.data + data
-            self.data = b''
-        pos = 0
-        while pos >= 0:  # each state returns where the next one goes on; negative if it needs more
-            pos = self.parse(data, pos)
+        data = self.data + data
+        pos = ~len(data) if self.is_done else 0  # RFC 2046 section 5.1.1: what is behind the last part is dropped
+        while pos >= 0:  # each returns where it goes on; if it needs more, the complement of where that begins
+            pos = self._parse_head(data, pos) if self.is_head else self._parse_content(data, pos)
+        self.data = data[~pos:]
         return self.events
 
     def finish(self) -> None:
         """Check that the form is complete; else ``HTTPException`` 400."""
         if not self.is_done:
-            raise HTTPException(400, 'The form ends too early')
-
-    def _keep(self, data: bytes, pos: int) -> int:
-        self.data = data[pos:]
-        return -1
-
-    def _find_delimiter(self, data: bytes, pos: int) -> 'tuple[int, int]':
-        """Return where the delimiter, or a part of one at the end, begins (else the end), and where it ends (or -1)."""
-        end = data.find(self.delimiter, pos)
-        if end >= 0:
-            return end, end + len(self.delimiter)
-        end = data.rfind(b'\r', max(pos, len(data) - len(self.delimiter) + 1))
-        return (end if end >= 0 and self.delimiter.startswith(data[end:]) else len(data)), -1
-
-    def _parse_preamble(self, data: bytes, pos: int) -> int:
-        """Skip what comes before the first part (RFC 2046 section 5.1.1)."""
-        end, next_pos = self._find_delimiter(data, pos)
-        self.left -= end
-        if self.left < 0:
-            raise HTTPException(400, 'The boundary does not appear in the form')
-        if next_pos < 0:
-            return self._keep(data, end)
-        self.parse = self._parse_delimiter
-        return next_pos
-
-    def _parse_delimiter(self, data: bytes, pos: int) -> int:
-        """Parse what follows a boundary: two hyphens end the form, spaces and a line break begin a part."""
-        end = data.find(b'\r\n', pos, pos + MAX_PADDING)
-        if end == pos:  # PERF: bench, uploads, small parts
-            return self._begin_part(end)
-        rest = data[pos:end if end >= 0 else pos + MAX_PADDING]
-        if rest[:2] == b'--':
-            self.is_done = True
-            self.parse = self._parse_epilogue
-            return pos
-        if end < 0 and len(rest) < MAX_PADDING and (rest == b'-' or not rest.rstrip(b'\r').strip(b' \t')):
-            return self._keep(data, pos)
-        if end < 0 or rest.strip(b' \t'):
-            raise HTTPException(400, 'Malformed boundary in the form')
-        return self._begin_part(end)
-
-    def _begin_part(self, end: int) -> int:
-        self.max_parts -= 1
-        if self.max_parts < 0:
-            raise HTTPException(413, 'Too many parts in the form')
-        self.parse = self._parse_headers
-        return end + 2
-
-    def _parse_headers(self, data: bytes, pos: int) -> int:
-        end = data.find(b'\r\n\r\n', pos)
-        if (end if end >= 0 else len(data) - 3) - pos > self.max_header_size:
-            raise HTTPException(413, 'The headers of a part of the form are too long')
-        if end < 0:
-            return self._keep(data, pos)
-        self.events.append(Part(data[pos:end]))
-        self.parse = self._parse_start
-        return end + 2
-
-    def _parse_start(self, data: bytes, pos: int) -> int:
-        """Look for a delimiter directly behind the headers: of a part without even an empty content."""
-        start = data[pos:pos + len(self.delimiter)]
-        if len(start) < len(self.delimiter) and self.delimiter.startswith(start):
-            return self._keep(data, pos)
-        self.parse = self._parse_content
-        return pos if start == self.delimiter else pos + 2
+            refuse('it ends too early')
 
     def _parse_content(self, data: bytes, pos: int) -> int:
-        end, next_pos = self._find_delimiter(data, pos)
-        if end > pos:
-            self.events.append(data[pos:end])  # PERF: bench, uploads: no copy, if it is all
-        if next_pos < 0:
-            return self._keep(data, end)
-        self.events.append(None)
-        self.parse = self._parse_delimiter
+        """Find the next delimiter, behind content or what comes before the first part (RFC 2046 section 5.1.1)."""
+        end = data.find(self.delimiter, pos)
+        next_pos = end + len(self.delimiter)
+        if end < 0:
+            end = data.rfind(b'\r', max(pos, len(data) - len(self.delimiter) + 1))
+            if end < 0 or not self.delimiter.startswith(data[end:]):  # nor does one begin at the end
+                end = len(data)
+            next_pos = ~end
+        if not self.is_open:
+            self.left -= end - pos
+            if self.left < 0:
+                refuse('no boundary')
+        elif end > pos:
+            pos += self.skip
+            self.skip = 0
+            if end > pos:
+                self.events.append(data[pos:end] if end - pos < len(data) else data)  # no copy, if it is all
+        self.is_head = next_pos >= 0
         return next_pos
 
-    def _parse_epilogue(self, data: bytes, pos: int) -> int:
-        """Drop what comes behind the last part (RFC 2046 section 5.1.1)."""
-        return self._keep(b'', 0)
+    def _parse_head(self, data: bytes, pos: int) -> int:
+        """Parse what follows a delimiter: two hyphens end the form, else come spaces, a line break, and headers."""
+        if data.startswith(b'--', pos):
+            self.is_done = True
+            if self.is_open:
+                self.events.append(None)
+            return ~len(data)
+        start = data.find(b'\r\n', pos, pos + 72)  # more spaces than that are not padding
+        if start != pos:  # PERF: bench, uploads, small parts
+            if start < 0 and len(data) - pos < 72:
+                return ~pos
+            if start < 0 or data[pos:start].strip(b' \t'):
+                refuse('malformed boundary')
+        if self.max_parts <= 0:
+            refuse('too many parts', 413)
+        end = data.find(b'\r\n\r\n', start)
+        if (end if end >= 0 else len(data) - 3) - start - 2 > self.max_header_size:
+            refuse('headers too long', 413)
+        if end < 0:
+            return ~pos
+        self.max_parts -= 1
+        if self.is_open:
+            self.events.append(None)
+        self.is_open = True
+        self.events.append(Part(data[start + 2:end]))
+        self.is_head = False
+        self.skip = 2
+        return end + 2
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -352,6 +228,8 @@ class FormDataIter:
         self.parser: 'MultipartParser | None' = None
         self.events: 'list[Any]' = []  # the next one last
         self.upload: 'FileUpload | None' = None
+        self.piece: 'bytes | None' = None  # of the upload, None at its end
+        self.pos = 0  # of what was not read yet of it
         self.files = 0
         self.size = 0
         if has_form(request):
@@ -371,9 +249,10 @@ class FormDataIter:
             return part.name, await self._read_field(part)
         self.files += 1
         if self.files > self.max_files:
-            raise HTTPException(413, 'Too many files in the form')
-        self.upload = FileUpload(part.filename, part.content_type, Content(self).read)
-        self.upload.raw_filename = part.raw_filename
+            refuse('too many files', 413)
+        self.piece = b''
+        self.pos = 0
+        self.upload = FileUpload(part, self._read)
         return part.name, self.upload
 
     async def _next(self) -> 'Any':
@@ -388,45 +267,32 @@ class FormDataIter:
 
     async def _read_field(self, part: Part) -> str:
         pieces: 'list[bytes]' = []
-        limit = self.max_form_size - self.size
-        left = limit if self.max_field_size < 0 else min(self.max_field_size + len(part.name), limit)
+        size = 0
         self.size += len(part.name)
-        left -= len(part.name)
-        while left >= 0:
+        while self.size <= self.max_form_size and not 0 <= self.max_field_size < size:
             piece = await self._next()
             if piece is None:
-                return decode_field(b''.join(pieces), part.content_type)
+                data = b''.join(pieces)
+                kind = part.content_type
+                if kind and 'iso' in kind.lower():  # RFC 7578 section 5.1
+                    if parse_options(kind)[1].get('charset', '').lower() == 'iso-8859-1':
+                        return ''.join(map(chr, data))
+                return decode(data)
             pieces.append(piece)
-            left -= len(piece)
+            size += len(piece)
             self.size += len(piece)
-        raise HTTPException(413, 'A field of the form is too long')
+        refuse('field too long', 413)
 
-
-def decode_field(data: bytes, content_type: 'str | None') -> str:
-    """Decode the content of a field, which is UTF-8 unless its part says another charset (RFC 7578 section 5.1)."""
-    if content_type and parse_options(content_type)[1].get('charset', '').lower() == 'iso-8859-1':
-        return ''.join(map(chr, data))
-    return decode(data)
-
-
-class Content:
-    """The content of the part that a :class:`FormDataIter` is at."""
-
-    def __init__(self, fields: FormDataIter):
-        self.fields = fields
-        self.piece: 'bytes | None' = b''  # None at the end
-        self.pos = 0
-
-    async def read(self, n: int) -> bytes:
-        """Return up to ``n`` bytes, those that there are; ``b''`` at the end."""
-        if self.piece is not None and self.pos == len(self.piece):
-            self.piece = await self.fields._next()
+    async def _read(self, n: int) -> bytes:
+        """Return up to ``n`` bytes of the upload, those that there are; ``b''`` at the end."""
+        if self.piece is not None and n and self.pos == len(self.piece):
+            self.piece = await self._next()
             self.pos = 0
-        if self.piece is None:
-            return b''
-        data = self.piece[self.pos:self.pos + n]
-        self.pos += len(data)
-        return data
+        piece = self.piece or b''
+        if self.pos or n < len(piece):
+            piece = piece[self.pos:self.pos + n]
+        self.pos += len(piece)
+        return piece
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -448,14 +314,14 @@ class FileUpload:
     #: Directory of temporary files, by default the system's; on MicroPython ``/tmp`` if there is one, else the current.
     temporary_directory: 'str | None' = None
 
-    raw_filename = ''
     file: 'Any' = None
     size = 0
     _path: 'str | None' = None  # of a temporary file with a name
 
-    def __init__(self, filename: str, content_type: 'str | None', read: 'Callable[[int], Any] | None'):
-        self.filename = filename
-        self.content_type = content_type
+    def __init__(self, part: Part, read: 'Callable[[int], Any] | None'):
+        self.filename = part.filename
+        self.raw_filename = part.raw_filename
+        self.content_type = part.content_type
         self._read = read
 
     async def read(self, n: int = -1) -> bytes:
@@ -467,19 +333,17 @@ class FileUpload:
         if self.file:
             return self.file.read(n)  # type: ignore[no-any-return]
         if not self._read:
-            raise ValueError(OVER)
+            raise ValueError('the upload is over, and was not copied')
         if n >= 0:
-            return await self._read(n) if n else b''
+            return await self._read(n)  # type: ignore[no-any-return]
         pieces: 'list[bytes]' = []
-        while True:
-            piece = await self._read(COPY_SIZE)
-            if not piece:
-                return b''.join(pieces)
-            pieces.append(piece)
+        while not pieces or pieces[-1]:
+            pieces.append(await self._read(FormDataIter.buffer_size))
+        return b''.join(pieces)
 
     async def skip(self) -> None:
         """Drop what was not read. From then on only a copy can be read."""
-        while self._read and await self._read(COPY_SIZE):
+        while self._read and await self._read(FormDataIter.buffer_size):
             pass
         self._read = None
 
@@ -490,33 +354,29 @@ class FileUpload:
                              an object with ``write(data)`` (sync or async).
 
         """
-        if not self.file and not self._read:
-            raise ValueError(OVER)
-        if hasattr(path_or_file, 'write'):
-            await self._write_to(path_or_file)
-            return
-        file = open(path_or_file, 'wb')
+        await self.read(0)  # raises ValueError before a file is opened
+        is_path = not hasattr(path_or_file, 'write')
+        file = open(path_or_file, 'wb') if is_path else path_or_file
         try:
             try:
-                await self._write_to(file)
+                if self.file:
+                    self.file.seek(0)
+                while True:
+                    data = await self.read(FormDataIter.buffer_size)
+                    if not data:
+                        break
+                    result = file.write(data)
+                    if hasattr(result, '__await__') or iscoroutine(result):
+                        await result
+                if self.file:
+                    self.file.seek(0)
             finally:
-                file.close()  # which may write the last bytes, and fail
+                if is_path:
+                    file.close()  # which may write the last bytes, and fail
         except BaseException:
-            remove_file(path_or_file)
+            if is_path:
+                remove_file(path_or_file)
             raise
-
-    async def _write_to(self, file: 'Any') -> None:
-        if self.file:
-            self.file.seek(0)
-        while True:
-            data = await self.read(COPY_SIZE)
-            if not data:
-                break
-            result = file.write(data)
-            if hasattr(result, '__await__') or iscoroutine(result):
-                await result
-        if self.file:
-            self.file.seek(0)
 
     async def copy(self, max_memory_size: 'int | None' = None) -> 'FileUpload':
         """Read the file into memory or, if it is larger, into a temporary file. Returns the same object.
@@ -524,44 +384,11 @@ class FileUpload:
         :param max_memory_size: by default the class attribute of this name.
 
         """
-        if self.file:
-            return self
-        limit = self.max_memory_size if max_memory_size is None else max_memory_size
-        copy: 'Any' = io.BytesIO()
-        try:
-            while True:
-                data = await self.read(COPY_SIZE)
-                if not data:
-                    break
-                if self.size <= limit < self.size + len(data):
-                    memory = copy
-                    copy = self._open_temporary_file()
-                    copy.write(memory.getvalue())
-                self.size += len(data)
-                copy.write(data)
-            copy.seek(0)
-        except BaseException:
-            self.file = copy
-            await self.close()
-            raise
-        self.file = copy
-        self._read = None
+        if not self.file:
+            from microdot.form_data import copy
+
+            await copy(self, self.max_memory_size if max_memory_size is None else max_memory_size)
         return self
-
-    def _open_temporary_file(self) -> 'Any':
-        if not ON_MICROPYTHON:
-            from tempfile import TemporaryFile  # which takes its time, and most forms need none
-
-            return TemporaryFile(dir=self.temporary_directory)  # which is private, and has no name
-        directory = self.temporary_directory
-        if directory is None:
-            try:
-                os.stat('/tmp')
-                directory = '/tmp'
-            except OSError:
-                directory = '.'
-        self._path = '%s/upload-%s.tmp' % (directory, hexlify(os.urandom(8)).decode())
-        return open(self._path, 'w+b')
 
     async def close(self) -> None:
         """Drop what was copied."""
@@ -581,35 +408,6 @@ def remove_file(path: 'Any') -> None:
         pass
 
 
-OVER = 'the upload is over: it was closed, or not copied before the next field was read'
-COPY_SIZE = 262144  # bytes to ask for at a time; there are no more than the piece that has arrived
-
-
-class Closing:
-    """A body that may read uploads, and closes them at its end."""
-
-    def __init__(self, response: Response, files: 'list[FileUpload]'):
-        self.body = response.body
-        self.files = files
-        self.read_size = response.send_file_buffer_size
-        if hasattr(self.body, 'send_to'):
-            self.send_to = self.body.send_to
-
-    def __aiter__(self) -> BodyIterator:
-        return BodyIterator(self.body, self.read_size)
-
-    async def aclose(self) -> None:
-        try:
-            await close_bodies([self.body])
-        finally:
-            await close_all(self.files)
-
-
-async def close_all(files: 'list[FileUpload]') -> None:
-    for file in files:
-        await file.close()
-
-
 def with_form_data(f: 'Callable[..., Any]') -> 'Any':
     """Fill ``request.form`` and ``request.files`` before the handler is called.
 
@@ -619,41 +417,6 @@ def with_form_data(f: 'Callable[..., Any]') -> 'Any':
     :class:`FormDataIter`.
 
     """
-    call = prepare(f)
+    from microdot.form_data import with_form_data as decorate  # which a board can do without
 
-    @wraps(f)
-    async def wrapper(request: 'Request', *args: 'Any', **kwargs: 'Any') -> 'Any':
-        if not has_form(request):
-            return await call(request, *args, **kwargs)
-        files: 'list[FileUpload]' = []
-        is_streaming = False
-        try:
-            await load_form(request, files)
-            value = await call(request, *args, **kwargs)
-            if files and value is not Response.already_handled:
-                value = make_response(value)
-                if not isinstance(value.body, bytes) and not hasattr(value.body, 'prepare'):  # a file of its own
-                    value.body = Closing(value, files)
-                    is_streaming = True
-            return value
-        finally:
-            if not is_streaming:
-                await close_all(files)
-
-    decorations[wrapper] = with_form_data, False
-    return wrapper
-
-
-async def load_form(request: 'Request', files: 'list[FileUpload]') -> None:
-    """Read the form of a request into its attributes, and all files into a list too, also if it raises."""
-    request.form = MultiDict()
-    request.files = MultiDict()
-    # as much as any body may take in memory; a client should not get a descriptor for each 1,025 bytes that it sends
-    left = 0 if ON_MICROPYTHON else Request.max_body_length
-    async for name, value in FormDataIter(request):
-        if isinstance(value, str):
-            request.form[name] = value
-        else:
-            files.append(value)
-            request.files[name] = await value.copy(max(left, value.max_memory_size))
-            left -= value.size
+    return decorate(f)

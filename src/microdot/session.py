@@ -1,7 +1,14 @@
 """Sessions: what the application remembers of a client, in a signed cookie that the client keeps."""
+import re
+
 from microdot import signing
 from microdot.helpers import add_vary_later, decorations, warn, wraps
-from microdot.microdot import ON_MICROPYTHON, NoCaseDict, Response, prepare
+from microdot.microdot import ON_MICROPYTHON, Response, prepare
+
+if ON_MICROPYTHON:
+    RequestDict = dict
+else:
+    from microdot.cpython_helpers import RequestDict
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
@@ -9,19 +16,12 @@ if False:  # TYPE_CHECKING
 
     from microdot.microdot import Microdot, Request
 
-if ON_MICROPYTHON:
-    def ref(obj: 'Any') -> 'Any':
-        return lambda: obj
-else:
-    # a request and its session that hold each other would wait for the garbage collector
-    from weakref import ref  # type: ignore[assignment]
-
 # bytes: browsers drop a cookie silently that has more than 4096 (RFC 6265 section 6.1); a board refuses header lines of
 # 2 KB, and there may be another cookie
 MAX_SIZE = 1500 if ON_MICROPYTHON else 4000
 
 
-class SessionDict(dict):  # type: ignore[type-arg]
+class SessionDict(RequestDict):  # type: ignore[type-arg]
     """The session of a request: a dictionary of what JSON can express, with text as keys.
 
     Changes reach the client with :meth:`save`, not before.
@@ -30,11 +30,7 @@ class SessionDict(dict):  # type: ignore[type-arg]
 
     def __init__(self, request: 'Request', session_dict: 'dict[str, Any] | None' = None):
         super().__init__(session_dict or {})
-        self._request: 'Any' = ref(request)
-
-    @property
-    def request(self) -> 'Request':
-        return self._request()  # type: ignore[no-any-return]
+        self.request = request
 
     def save(self) -> None:
         """Send the session as it is now to the client, with whatever response the request gets; ``ValueError`` and
@@ -66,28 +62,24 @@ class Session:
 
     def __init__(self, app: 'Microdot | None' = None, secret_key: 'signing.Keys | None' = None,
                  cookie_options: 'dict[str, Any] | None' = None):
-        self.secret_key = secret_key
-        self.keys: 'list[bytes]' = []
-        self.cookie_options: 'dict[str, Any]' = {}
-        if cookie_options is not None:
-            self.cookie_options.update(cookie_options)
+        self.secret_key: 'Any' = secret_key
+        self.cookie_options = cookie_options or {}
         if app is not None:
             self.initialize(app)
 
     def initialize(self, app: 'Microdot', secret_key: 'signing.Keys | None' = None,
                    cookie_options: 'dict[str, Any] | None' = None) -> None:
         """Attach to an application; the other parameters are those of the class."""
-        if secret_key is not None:
-            self.secret_key = secret_key
-        self.keys = signing.to_keys(self.secret_key)
+        self.secret_key = signing.to_keys(self.secret_key if secret_key is None else secret_key)
         options: 'dict[str, Any]' = {'path': '/', 'http_only': True, 'same_site': 'Lax'}
         options.update(self.cookie_options if cookie_options is None else cookie_options)
-        if type(options.get('max_age', 0)) is not int and options['max_age'] is not None:
-            raise ValueError('max_age is a number of seconds, an int')
         Response().set_cookie(self.cookie_name, '', **options)  # mistakes should show now
+        self.max_age = options.pop('max_age', None)
+        if self.max_age is not None and type(self.max_age) is not int:
+            raise ValueError('max_age is an int')
         self.cookie_options = options
-        if min([len(key) for key in self.keys]) < 32:
-            warn('a secret key of a session should have 32 bytes (RFC 7518 section 3.2)')
+        if min(map(len, self.secret_key)) < 32:
+            warn('a secret key should have 32 bytes (RFC 7518 section 3.2)')
         app._session = self  # type: ignore[attr-defined]
 
     def get(self, request: 'Request') -> SessionDict:
@@ -95,9 +87,10 @@ class Session:
         session = getattr(request.g, '_session', None)
         if session is None:
             session = SessionDict(request, self.decode(request.cookies.get(self.cookie_name, '')))
-            max_age = self.cookie_options.get('max_age')
-            if max_age is not None and not 0 < session.pop('exp', 0) - signing.now() <= max_age + signing.MAX_SKEW:
-                session.clear()  # it was made with a larger limit, or none; or the clock of a board has fallen back
+            if self.max_age is not None:
+                rest = session.pop('exp', 0) - signing.now()
+                if not 0 < rest <= self.max_age + signing.MAX_SKEW:
+                    session.clear()  # it was made with a larger limit, or none; or a board's clock has fallen back
             request.g._session = session
             add_vary_later(request, 'Cookie')
         return session
@@ -111,14 +104,13 @@ class Session:
         if not session:
             self.delete(request)
             return
-        payload = {name: session[name] for name in session}  # MicroPython's dict() would not take it
-        max_age = self.cookie_options.get('max_age')
-        if max_age is not None:
-            payload['exp'] = int(signing.now()) + max_age
+        payload = session.copy()
+        if self.max_age is not None:
+            payload['exp'] = int(signing.now()) + self.max_age
         token = self.encode(payload)
         if len(token) > MAX_SIZE:
-            raise ValueError('the session has %d bytes, and browsers take %d' % (len(token), MAX_SIZE))
-        self.send_cookie(request, self.cookie_name, token, max_age)
+            raise ValueError('a session of %d bytes, at most %d' % (len(token), MAX_SIZE))
+        self.send_cookie(request, self.cookie_name, token, self.max_age)
 
     def delete(self, request: 'Request') -> None:
         """Make the client forget its session."""
@@ -140,21 +132,21 @@ class Session:
 
     def encode(self, payload: 'dict[str, Any]', secret_key: 'signing.Keys | None' = None) -> str:
         """Return a signed token."""
-        return signing.sign(payload, secret_key or self.keys)
+        return signing.sign(payload, secret_key or self.secret_key)
 
     def decode(self, token: str, secret_key: 'signing.Keys | None' = None) -> 'dict[str, Any]':
         """Return what is in a token, an empty dictionary if it is not valid."""
-        return signing.verify(token, secret_key or self.keys) or {}
+        return signing.verify(token, secret_key or self.secret_key) or {}
 
     async def _finish(self, request: 'Request', response: Response) -> Response:
         """Return the response with the cookies, which a cache might give to others then (RFC 9111 section 7.3)."""
-        response = copy_response(response)  # the application may return the same one to everybody
+        if type(response) is Response:  # a copy, since the application may return the same one to everybody
+            response = Response(response.body, response.status_code, response.headers, response.reason)
         control = response.headers.get('Cache-Control', '')
-        if not any([name in control.lower() for name in ('public', 'private', 'no-store', 'no-cache', 's-maxage')]):
+        if not re.search('public|private|no-store|no-cache|s-maxage', control.lower()):
             response.headers['Cache-Control'] = control + ', private' if control else 'private'
         for name, (value, max_age) in request.g._cookies.items():
             options = dict(self.cookie_options)
-            options.pop('max_age', None)
             if value:
                 response.set_cookie(name, value, max_age=max_age, **options)
             else:
@@ -163,21 +155,11 @@ class Session:
         return response
 
 
-def copy_response(response: Response) -> Response:
-    if type(response) is not Response:  # the application knows what it does
-        return response
-    new = Response(response.body, response.status_code, reason=response.reason)
-    new.headers = NoCaseDict(response.headers)
-    return new
-
-
 def find_session(request: 'Request') -> Session:
     """Return the sessions of the application that serves a request; ``RuntimeError`` if it has none."""
-    if request is None:
-        raise RuntimeError('the request of this session has ended')
     session = getattr(request.app, '_session', None) or getattr(request.subapp, '_session', None)
     if not session:
-        raise RuntimeError('no Session was initialized with this application')
+        raise RuntimeError('the application has no Session')
     return session  # type: ignore[no-any-return]
 
 

@@ -3,28 +3,23 @@
 They are signed, not encrypted: who has a token can read it, but not change it.
 
 """
-import hashlib
 import json
-import re
 import time
 from binascii import a2b_base64, b2a_base64
 
 from microdot.microdot import ON_MICROPYTHON
 
 if ON_MICROPYTHON:
-    def hmac_pads(key: bytes) -> 'tuple[bytes, bytes]':
-        """Return what :func:`hmac_of_pads` needs of a key."""
+    from hashlib import sha256
+
+    def keyed_hmac(key: bytes) -> 'Callable[[bytes], bytes]':
+        """Return the function that makes message authentication codes with a key (RFC 2104)."""
         if len(key) > 64:
-            key = hashlib.sha256(key).digest()
+            key = sha256(key).digest()
         key = key + bytes(64 - len(key))
-        return bytes([byte ^ 0x36 for byte in key]), bytes([byte ^ 0x5c for byte in key])
-
-    def hmac_of_pads(pads: 'tuple[bytes, bytes]', message: bytes) -> bytes:
-        return hashlib.sha256(pads[1] + hashlib.sha256(pads[0] + message).digest()).digest()
-
-    def hmac_sha256(key: bytes, message: bytes) -> bytes:
-        """Return the message authentication code of RFC 2104."""
-        return hmac_of_pads(hmac_pads(key), message)
+        inner = bytes([byte ^ 0x36 for byte in key])
+        outer = bytes([byte ^ 0x5c for byte in key])
+        return lambda message: sha256(outer + sha256(inner + message).digest()).digest()
 
     def is_equal(a: bytes, b: bytes) -> bool:
         """Compare in a time that does not depend on where the two differ; it may on their lengths."""
@@ -33,25 +28,16 @@ if ON_MICROPYTHON:
             difference |= x ^ y
         return not difference
 else:
-    from hmac import compare_digest, digest
-
-    def hmac_sha256(key: bytes, message: bytes) -> bytes:
-        return digest(key, message, 'sha256')
-
-    def is_equal(a: bytes, b: bytes) -> bool:
-        return compare_digest(a, b)
+    from microdot.cpython_helpers import is_equal, keyed_hmac
 
 if False:  # TYPE_CHECKING
+    from collections.abc import Callable
     from typing import Any
 
     Keys = str | bytes | list[str] | list[bytes]
 
 #: Where a board's time counts from the year 2000, what is missing to the time that tokens count (RFC 7519 section 2).
 EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
-NOT_BASE64 = re.compile('[^-_0-9A-Za-z]')
-#: Claims whose type RFC 7519 section 4.1 prescribes, besides the three times.
-STRINGS = ('iss', 'sub', 'jti')
-TIMES = ('exp', 'nbf', 'iat')
 #: Seconds that the clock of who issued a token may be ahead.
 MAX_SKEW = 60
 
@@ -63,11 +49,13 @@ def now() -> float:
 
 def to_keys(secret: 'Keys | None') -> 'list[bytes]':
     """Return secret keys as a list of ``bytes``; ``ValueError`` if there is none, or an empty one."""
-    keys: 'list[Any]' = [key.encode() if isinstance(key, str) else key
-                         for key in (secret if isinstance(secret, (list, tuple)) else [secret])]
-    for key in keys or [None]:
+    keys = []
+    secrets = secret if isinstance(secret, (list, tuple)) else [secret]
+    for key in secrets or [None]:
+        key = key.encode() if isinstance(key, str) else key
         if not key or not isinstance(key, bytes):
             raise ValueError('a secret key is needed, str or bytes: long, random, and the same after a restart')
+        keys.append(key)
     return keys
 
 
@@ -86,9 +74,9 @@ def sign(payload: 'dict[str, Any]', secret: 'Keys', purpose: str = 'JWT') -> str
     """
     name = find_invalid(payload)
     if name:
-        raise ValueError('%r has a meaning in tokens, and another type (RFC 7519 section 4.1)' % name)
-    message = b'%s.%s' % (encode(to_json({'alg': 'HS256', 'typ': purpose})), encode(to_json(payload)))
-    return (message + b'.' + encode(hmac_sha256(to_keys(secret)[0], message))).decode()
+        raise ValueError('%r in a token has another type (RFC 7519 section 4.1)' % name)
+    message = encode(render({'alg': 'HS256', 'typ': purpose}).encode()) + b'.' + encode(render(payload).encode())
+    return (message + b'.' + encode(keyed_hmac(to_keys(secret)[0])(message))).decode()
 
 
 def verify(token: str, secret: 'Keys', purpose: str = 'JWT') -> 'dict[str, Any] | None':
@@ -99,16 +87,11 @@ def verify(token: str, secret: 'Keys', purpose: str = 'JWT') -> 'dict[str, Any] 
     :param purpose: see :func:`sign`; a token without one is a ``'JWT'``.
 
     """
-    parts = token.split('.')
-    if len(parts) != 3 or NOT_BASE64.search(''.join(parts)):
-        return None
-    message = (parts[0] + '.' + parts[1]).encode()
     try:
-        signature = decode(parts[2])
-        if not is_signed(message, signature, to_keys(secret)):
+        message, _, signature = token.rpartition('.')
+        if not is_signed(message.encode(), decode(signature), to_keys(secret)):
             return None
-        header = json.loads(decode(parts[0]).decode())  # only now: nobody else can have written it
-        claims = json.loads(decode(parts[1]).decode())
+        header, claims = [json.loads(decode(part).decode()) for part in message.split('.')]
     except (ValueError, RuntimeError):  # malformed, nested too deeply
         return None
     if not isinstance(header, dict) or not isinstance(claims, dict):
@@ -118,32 +101,28 @@ def verify(token: str, secret: 'Keys', purpose: str = 'JWT') -> 'dict[str, Any] 
     kind = header.get('typ', 'JWT')
     if not isinstance(kind, str) or kind.lower() != purpose.lower() or find_invalid(claims):
         return None
-    return claims if is_current(claims) else None
+    t = now()  # nothing is true of not-a-number
+    is_current = t < claims.get('exp', t + 1) and t >= claims.get('nbf', t) and t >= claims.get('iat', t) - MAX_SKEW
+    return claims if is_current else None
 
 
 def is_signed(message: bytes, signature: bytes, keys: 'list[bytes]') -> bool:
     """Tell whether one of the keys has signed this; all are tried, so that the time does not tell which one."""
     found = False
     for key in keys:
-        found = is_equal(hmac_sha256(key, message), signature) or found
+        found = is_equal(keyed_hmac(key)(message), signature) or found
     return found
 
 
 def find_invalid(claims: 'dict[str, Any]') -> str:
     """Return the name of a claim that has not the type that RFC 7519 section 4.1 says, ``''`` if there is none."""
-    for name in STRINGS:
-        if name in claims and not isinstance(claims[name], str):
+    for name in claims:
+        value = claims[name]
+        is_text = name not in ('iss', 'sub', 'jti') or isinstance(value, str)
+        is_time = name not in ('exp', 'nbf', 'iat') or type(value) in (int, float)  # True is an int
+        if not is_text or not is_time or name == 'aud':  # we are nobody's named audience (section 4.1.3)
             return name
-    for name in TIMES:
-        if name in claims and type(claims[name]) not in (int, float):  # True is an int
-            return name
-    return 'aud' if 'aud' in claims else ''  # we are nobody's named audience (section 4.1.3)
-
-
-def is_current(claims: 'dict[str, Any]') -> bool:
-    """Tell whether the token has begun to be valid, and has not ended yet. Nothing is true of not-a-number."""
-    t = now()
-    return bool(t < claims.get('exp', t + 1) and t >= claims.get('nbf', t) and t >= claims.get('iat', t) - MAX_SKEW)
+    return ''
 
 
 def encode(data: bytes) -> bytes:
@@ -155,30 +134,26 @@ def decode(text: str) -> bytes:
     """Decode base64url; ``ValueError`` for a text that :func:`encode` does not give."""
     data = a2b_base64(text.replace('-', '+').replace('_', '/') + '=' * (-len(text) % 4))
     if encode(data) != text.encode():
-        raise ValueError('not canonical')
+        raise ValueError
     return data
 
 
-def to_json(value: 'Any') -> bytes:
-    """Return JSON in the same bytes on all interpreters, but for the last digit of some ``float``.
+def render(value: 'Any') -> str:
+    """Return JSON, the same on all interpreters, but for the last digit of some ``float``.
 
     Keys are sorted, there are no spaces, and only what has to be is escaped.
 
     """
-    return render(value).encode()
-
-
-def render(value: 'Any') -> str:
     if isinstance(value, dict):
-        names = {name if isinstance(name, str) else render(name): item for name, item in value.items()}
+        names = {name if isinstance(name, str) else render(name): value[name] for name in value}
         return '{' + ','.join([render(name) + ':' + render(names[name]) for name in sorted(names)]) + '}'
     if isinstance(value, (list, tuple)):
-        return '[' + ','.join([render(item) for item in value]) + ']'
+        return '[' + ','.join(map(render, value)) + ']'
     if isinstance(value, str):
         text = value.replace('\\', '\\\\').replace('"', '\\"')
         return '"' + ''.join([c if ' ' <= c < '\ud800' or c > '\udfff' else '\\u%04x' % ord(c) for c in text]) + '"'
-    if isinstance(value, float) and (value != value or value in (float('inf'), float('-inf'))):  # RFC 8259 section 6
-        raise ValueError('JSON cannot express %s' % value)
-    if value is None or isinstance(value, (bool, int, float)):
-        return json.dumps(value)
-    raise TypeError('JSON cannot express a %s, in a session or a token' % type(value).__name__)
+    if not (value is None or isinstance(value, (bool, int, float))):
+        raise TypeError('JSON cannot express %s' % type(value))
+    if value and value * 0 != 0:  # not a number, infinity (RFC 8259 section 6)
+        raise ValueError('JSON cannot express %r' % value)
+    return json.dumps(value)

@@ -2,42 +2,36 @@
 import asyncio
 import json
 
-from microdot.helpers import Signal, below_guards, current_task, wraps
+from microdot.helpers import wraps
 from microdot.microdot import Disconnected, Request, Response
+from microdot.push import Signal, below_guards, current_task
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
     from typing import Any
 
-CLIENT_GONE = 104  # ECONNRESET
 MAX_BURST = 65536
 
 
 def render_event(data: 'Any', event: 'str | None' = None, event_id: 'str | None' = None, retry: 'float | None' = None,
                  comment: bool = False) -> bytes:
     """Return an event as :meth:`SSE.send` sends it."""
+    text = ''
+    for name, value in ('event: ', event), ('id: ', event_id):
+        if value is not None:
+            value = str(value)
+            if '\n' in value or '\r' in value or '\0' in value:  # it would be more than one line, or be ignored
+                raise ValueError('an event name or id has no line breaks and no NUL')
+            text += name + value + '\n'
+    if retry is not None:
+        text += 'retry: %d\n' % int(float(retry) * 1000)
     if isinstance(data, (dict, list)):
         data = json.dumps(data)
     if not isinstance(data, (bytes, bytearray)):
         data = str(data).encode()
-    lines = []
-    if event is not None:
-        lines.append(b'event: ' + render_field(event))
-    if event_id is not None:
-        lines.append(b'id: ' + render_field(event_id))
-    if retry is not None:
-        lines.append(b'retry: %d' % int(float(retry) * 1000))
-    for line in data.replace(b'\r\n', b'\n').replace(b'\r', b'\n').split(b'\n'):
-        lines.append((b': ' if comment else b'data: ') + line)
-    return b'\n'.join(lines) + b'\n\n'
-
-
-def render_field(value: 'Any') -> bytes:
-    """Return the value of a field; ``ValueError`` if it would be more than one line, or be ignored."""
-    text = str(value)
-    if '\n' in text or '\r' in text or '\0' in text:
-        raise ValueError('an event name or id has no line breaks and no NUL')
-    return text.encode()
+    start = b': ' if comment else b'data: '
+    data = start + data.replace(b'\r\n', b'\n').replace(b'\r', b'\n').replace(b'\n', b'\n' + start)
+    return text.encode() + data + b'\n\n'  # type: ignore[no-any-return]
 
 
 class SSE:
@@ -51,13 +45,11 @@ class SSE:
     keep_alive: 'float | None' = None
 
     error: 'Exception | None' = None
-    is_done = False
-    is_broken = False
-    task: 'Any' = None
+    is_done = is_broken = False
     burst = 0  # bytes that were sent without a pause
     write: 'Any' = None  # sends bytes to the client, from the beginning of the response on
 
-    def __init__(self, request: Request, event_function: 'Callable[..., Any]', args: 'Any', kwargs: 'Any'):
+    def __init__(self, request: 'Request', event_function: 'Callable[..., Any]', args: 'Any', kwargs: 'Any'):
         self.request = request
         self.sock: 'Any' = request.sock[0]
         self.last_event_id = request.headers.get('Last-Event-ID')
@@ -98,19 +90,21 @@ class SSE:
     async def _send(self, message: bytes) -> None:
         while not self.write and not self.is_done:  # the response has not begun
             await self.change.wait()
-        async with self.lock:  # an event may be written in several steps
+        await self.lock.acquire()  # an event may be written in several steps
+        try:
             if self.is_done:
                 raise self._gone()
-            try:
-                await self.write(message)
-            except Disconnected:
+            await self.write(message)
+        except Disconnected:
+            self.end()
+            raise self._gone() from None
+        except asyncio.CancelledError:
+            if self.sock.is_torn:
+                self.is_broken = True
                 self.end()
-                raise self._gone() from None
-            except asyncio.CancelledError:
-                if self.sock.is_torn:
-                    self.is_broken = True
-                    self.end()
-                raise
+            raise
+        finally:
+            self.lock.release()
         self.burst += len(message)
         if self.burst > MAX_BURST:  # a handler that only sends, to a client that is fast, must not stop all others
             self.burst = 0
@@ -120,7 +114,7 @@ class SSE:
         """Return what tells the caller that the client is gone: to the handler itself, its cancellation."""
         if self.task is current_task():
             return asyncio.CancelledError()
-        return OSError(CLIENT_GONE, 'the client is gone')
+        return OSError(104, 'the client is gone')  # ECONNRESET
 
     # --- what the connection calls
 
@@ -134,19 +128,16 @@ class SSE:
                 try:
                     await asyncio.wait_for(self.change.wait(), self.keep_alive)
                 except asyncio.TimeoutError:
-                    await self._send_comment()
+                    try:
+                        await self._send(b':\n\n')
+                    except OSError:  # the end of the stream, which we see by ourselves
+                        pass
             else:
                 await self.change.wait()
         if self.error:
             await self.request.app.handle_error(self.request, self.error)
         if self.error or self.is_broken:
             raise Disconnected()  # the end of the response is missing, so that the client knows
-
-    async def _send_comment(self) -> None:
-        try:
-            await self._send(b':\n\n')
-        except OSError:  # the end of the stream, which we see by ourselves
-            pass
 
     def notice(self) -> None:
         """End the stream if the client is gone, or sends so much that we could not see it go, or the server stops."""
@@ -167,7 +158,7 @@ class SSE:
         await self.sock.unwatch()
 
 
-def sse_response(request: Request, event_function: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> Response:
+def sse_response(request: 'Request', event_function: 'Callable[..., Any]', *args: 'Any', **kwargs: 'Any') -> 'Response':
     """Return a response with the events that ``event_function(request, sse, *args, **kwargs)`` sends."""
     headers = {'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache', 'X-Accel-Buffering': 'no'}
     return Response(SSE(request, event_function, args, kwargs), 200, headers)
@@ -185,21 +176,20 @@ def with_sse(f: 'Callable[..., Any] | None' = None, keep_alive: 'float | None' =
     :param keep_alive: see :attr:`SSE.keep_alive`.
 
     """
-    if f is None:
-        return lambda f: with_sse(f, keep_alive)
-    return below_guards(f, lambda f: stream(f, keep_alive))
+    def decorate(f: 'Callable[..., Any]') -> 'Any':
+        return below_guards(f, stream)
 
+    def stream(f: 'Callable[..., Any]') -> 'Any':
+        @wraps(f)
+        async def wrapper(request: 'Request', *args: 'Any', **kwargs: 'Any') -> 'Response':
+            response = sse_response(request, f, *args, **kwargs)
+            sse: 'Any' = response.body
+            sse.keep_alive = keep_alive or sse.keep_alive
+            await asyncio.sleep(0)  # the task's first step
+            if sse.error:
+                raise sse.error
+            return response
 
-def stream(f: 'Callable[..., Any]', keep_alive: 'float | None') -> 'Any':
-    @wraps(f)
-    async def wrapper(request: Request, *args: 'Any', **kwargs: 'Any') -> Response:
-        response = sse_response(request, f, *args, **kwargs)
-        sse: 'Any' = response.body
-        if keep_alive:
-            sse.keep_alive = keep_alive
-        await asyncio.sleep(0)  # the task's first step
-        if sse.error:
-            raise sse.error
-        return response
+        return wrapper
 
-    return wrapper
+    return decorate(f) if f else decorate

@@ -4,37 +4,12 @@ import json
 import os
 import time
 
-from microdot.microdot import (
-    AsyncBytesIO,
-    ChunkedDecoder,
-    Connection,
-    Microdot,
-    NoCaseDict,
-    Server,
-    decode,
-    find_head_end,
-    parse_field,
-)
+from microdot.headers import NoCaseDict
+from microdot.microdot import AsyncBytesIO, Connection, Microdot, Server, decode, find_head_end, parse_field
+from microdot.protocol import ChunkedDecoder
 
 if False:  # TYPE_CHECKING
     from typing import Any
-
-MONTHS = 'JanFebMarAprMayJunJulAugSepOctNovDec'
-
-
-class MemoryWriter(AsyncBytesIO):
-    """The server's end of an in-memory connection: keeps what is written."""
-
-    def __init__(self, client_addr: 'tuple[str, int]' = ('127.0.0.1', 1234)):
-        super().__init__()
-        self.client_addr = client_addr
-
-    def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any':
-        return self.client_addr if name == 'peername' else default
-
-    def getvalue(self) -> bytes:
-        """Return everything that was written."""
-        return self.data
 
 
 class TestResponse:
@@ -73,7 +48,7 @@ class TestResponse:
         while status_code < 200 and status_code != 101:  # interim responses (RFC 9110 section 15.2)
             end = find_head_end(data)
             if not end:
-                raise EOFError('the connection was closed before the end of the header')
+                raise EOFError('the header has no end')
             lines = data[:end].split(b'\r\n')
             data = data[end:]
             _, status, reason = decode(lines[0]).split(' ', 2)
@@ -100,14 +75,13 @@ def read_body(status_code: int, headers: NoCaseDict, data: bytes) -> bytes:
     if headers.get('Transfer-Encoding') == 'chunked':
         decoder = ChunkedDecoder()
         body = decoder.feed(data)
-        is_complete = decoder.done
+        if decoder.done:
+            return body
     else:
         length = int(headers.get('Content-Length', len(data)))
-        body = data[:length]
-        is_complete = len(body) == length
-    if not is_complete:
-        raise EOFError('the connection was closed before the end of the body')
-    return body
+        if length <= len(data):
+            return data[:length]
+    raise EOFError('the body has no end')
 
 
 def parse_events(body: bytes) -> 'list[dict[str, Any]]':
@@ -144,7 +118,8 @@ def parse_date(date: str) -> 'tuple[int, ...] | None':
     """Parse an IMF-fixdate (RFC 9110 section 5.6.7) as :func:`utc` has it; ``None`` for anything else."""
     try:
         _, day, month, year, clock, _ = date.replace('-', ' ').split(' ')
-        return (int(year), MONTHS.find(month) // 3 + 1, int(day)) + tuple([int(part) for part in clock.split(':')])
+        number = 'JanFebMarAprMayJunJulAugSepOctNovDec'.find(month) // 3 + 1
+        return (int(year), number, int(day)) + tuple(map(int, clock.split(':')))
     except ValueError:
         return None
 
@@ -183,13 +158,16 @@ class TestClient:
 
     async def exchange(self, pieces: 'list[bytes]') -> bytes:
         """Send raw bytes, piece by piece, and return all that the server sends until it closes the connection."""
+        writer = Pipe()
+        reader = PieceReader(pieces)
+        reader.connection = self._connect(reader, writer)
+        await reader.connection.serve()
+        return writer.data
+
+    def _connect(self, reader: 'Any', writer: 'Pipe') -> Connection:
         server = Server(self.app)
         server.scheme = self.scheme or server.scheme
-        writer = MemoryWriter()
-        reader = PieceReader(pieces)
-        reader.connection = Connection(server, reader, writer)
-        await reader.connection.serve()
-        return writer.getvalue()
+        return Connection(server, reader, writer)
 
     async def websocket(self, path: str, client: 'Any', headers: 'dict[str, Any] | None' = None) -> TestResponse:
         """Hold a conversation over a WebSocket. Returns the response to the handshake.
@@ -211,12 +189,10 @@ class TestClient:
 
     def websocket_session(self, path: str, headers: 'dict[str, Any] | None' = None) -> 'WebSocketSession':
         """Return a conversation over a WebSocket: ``async with client.websocket_session('/path') as ws: ...``."""
-        server = Server(self.app)
-        server.scheme = self.scheme or server.scheme
         all_headers = NoCaseDict({'Upgrade': 'websocket', 'Connection': 'Upgrade', 'Sec-WebSocket-Version': '13',
                                   'Sec-WebSocket-Key': 'AAECAwQFBgcICQoLDA0ODw=='})
         all_headers.update(headers or {})
-        return WebSocketSession(server, self._render('GET', path, all_headers, None))
+        return WebSocketSession(self, self._render('GET', path, all_headers, None))
 
     async def get(self, path: str, headers: 'dict[str, Any] | None' = None) -> TestResponse:
         return await self.request('GET', path, headers)
@@ -349,14 +325,14 @@ class WebSocketSession:
 
     """
 
-    def __init__(self, server: Server, request: bytes):
+    def __init__(self, client: TestClient, request: bytes):
         from microdot.websocket import MessageDecoder
 
         self.decoder = MessageDecoder(False)
         self.request = request
         self.input = Pipe()  # from the server
         self.output = Pipe()
-        self.connection = Connection(server, self.output, self.input)
+        self.connection = client._connect(self.output, self.input)
         self.task: 'Any' = None
         self.response: 'Any' = None
         self.close_code: 'int | None' = None
@@ -426,10 +402,10 @@ class WebSocketSession:
         error: 'Any' = None
         while True:
             try:
-                if error:
-                    message = generator.throw(error) if hasattr(generator, 'throw') else await generator.athrow(error)
+                if hasattr(generator, 'send'):
+                    message = generator.throw(error) if error else generator.send(reply)
                 else:
-                    message = generator.send(reply) if hasattr(generator, 'send') else await generator.asend(reply)
+                    message = await (generator.athrow(error) if error else generator.asend(reply))
             except (StopIteration, StopAsyncIteration):
                 return
             try:

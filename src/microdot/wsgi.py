@@ -16,6 +16,9 @@ from queue import SimpleQueue
 from sys import getrefcount
 from threading import Lock, get_ident
 
+from microdot.cpython import is_async
+from microdot.headers import NoCaseDict, with_charset
+from microdot.hooks import close_bodies, reason_phrase
 from microdot.hosts import (
     VERSIONS,
     HostedApp,
@@ -27,22 +30,8 @@ from microdot.hosts import (
     is_small,
     to_bytes,
 )
-from microdot.microdot import (
-    Disconnected,
-    NoCaseDict,
-    ProtocolError,
-    Request,
-    Response,
-    URLPattern,
-    abort,
-    close_bodies,
-    decode,
-    is_async,
-    reason_phrase,
-    redirect,
-    send_file,
-    with_charset,
-)
+from microdot.microdot import Disconnected, ProtocolError, Request, Response, abort, decode, redirect, send_file
+from microdot.routing import URLPattern
 from microdot.server import ProtocolConnection, ProtocolServer, wake
 from microdot.shared_loop import LoopThread
 from microdot.websocket import WebSocketError, websocket_upgrade, with_websocket

@@ -13,15 +13,12 @@ import httpx
 import pytest
 from server_process import free_port
 
+from board_modules import compile_mpy, portable_sources
 from forgery import forge
 from microdot.websocket import TEXT, render_frame
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
-PACKAGE = HERE.parent.parent / 'src' / 'microdot'
-MODULES = ['__init__', 'microdot', 'helpers', 'websocket', 'sse', 'files', 'multipart', 'signing', 'session',
-           'password',
-           'login']
 #: KB, with objects of 64 bits; what a board needs is about half. FOOTPRINT.md has the goal, and why this is more.
 HEAP = 160
 #: KB, for forms and files; 110 is the smallest that works.
@@ -37,9 +34,8 @@ HANDSHAKE = (b'GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: 
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('board')
     (folder / 'microdot').mkdir()
-    for name in MODULES:
-        subprocess.run([BIN / 'mpy-cross', '-O3', PACKAGE / f'{name}.py', '-o', folder / 'microdot' / f'{name}.mpy'],
-                       check=True)
+    for source in portable_sources():
+        compile_mpy(source, folder / 'microdot' / f'{source.stem}.mpy')
     return folder
 
 

@@ -23,7 +23,7 @@ from app_process import KINDS, SOURCE, AppProcess
 from server_process import read_all
 
 from live import serving
-from microdot import Microdot, files, send_file
+from microdot import Microdot, disk, send_file
 from microdot.files import Static
 from microdot.test_client import TestClient
 
@@ -590,8 +590,8 @@ async def test_a_slow_disk_does_not_stop_the_others(tmp_path, monkeypatch):
 
     original = Static.find
     monkeypatch.setattr(Static, 'find', find)
-    monkeypatch.setattr(files.Disk, 'slow', 0.01)
-    monkeypatch.setattr(files, 'disk', files.Disk())
+    monkeypatch.setattr(disk, 'slow', 0.01)
+    monkeypatch.setattr(disk, 'slow_calls', set())
     client = client_of(tmp_path)
     for _ in range(2):
         assert (await client.get('/static/missing')).status_code == 404
