@@ -428,7 +428,7 @@ async def test_thousands_of_routes_still_match_right():
     async def handler(request, x=None):
         return '%s %s' % (request.path, x)
 
-    count = 25 if ON_MICROPYTHON else 1000
+    count = 15 if ON_MICROPYTHON else 1000
     for i in range(count):
         app.get('/static/%d' % i)(handler)
         app.get('/dynamic%d/<x>' % i)(handler)

@@ -89,9 +89,9 @@ def test_the_frames_of_the_standard():
 
 def test_masks():
     for size in 0, 1, 3, 4, 5, 127, 128, 129, 255, 4095, 4096, 4097, 9000:
-        data = bytes([i * 7 & 255 for i in range(size)])
+        data = bytes(i * 7 & 255 for i in range(size))
         masked_data = apply_mask(data, KEY)
-        assert masked_data == bytes([byte ^ KEY[i & 3] for i, byte in enumerate(data)]), size
+        assert masked_data == bytes(byte ^ KEY[i & 3] for i, byte in enumerate(data)), size
         assert apply_mask(masked_data, KEY) == data
 
 
