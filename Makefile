@@ -79,8 +79,8 @@ mpy: $(VENV)/.done-test
 # The wheel and the archive of the sources, each installed into an environment of its own and used
 dist: $(VENV)/.done-dev
 	rm -f dist/*.whl dist/*.tar.gz
-	$(BIN)/python -m build --outdir dist >build.log 2>&1 || { cat build.log; exit 1; }
-	@rm build.log
+	@mkdir -p dist
+	$(BIN)/python -m build --outdir dist >dist/build.log 2>&1 || { cat dist/build.log; exit 1; }
 	$(BIN)/python -m twine check --strict dist/*.whl dist/*.tar.gz
 	$(BIN)/python tools/check_dist.py dist
 

@@ -9,11 +9,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'src' / 'microdot'
 BIN = Path(sys.executable).parent  # of the virtual environment, where its commands are
 
-#: The one list of what is for CPython alone. Every other module is portable: it is measured, linted and installed.
+#: The one list of what is for CPython alone, and all whose names say so. Every other module is portable: it is
+#: measured, linted and installed.
 CPYTHON_ONLY = {'asgi.py', 'deflate.py', 'forwarded.py', 'hosts.py', 'jinja.py', 'mask.py', 'server.py',
-                'shared_loop.py', 'sockets.py', 'workers.py', 'wsgi.py'}
+                'shared_loop.py', 'sockets.py', 'workers.py', 'wsgi.py',
+                *(source.name for source in PACKAGE.glob('cpython*.py'))}
 #: What ``import microdot`` needs. The parts that these load belong to the core as well.
 CORE = ('__init__', 'microdot')
+#: What applications import, so that each is a package of its own. All else is a part of one of these or of the core.
+EXTENSIONS = ('auth', 'cors', 'csrf', 'files', 'helpers', 'login', 'multipart', 'password', 'session', 'signing', 'sse',
+              'test_client', 'utemplate', 'websocket')
 
 
 def portable_sources() -> list[Path]:
@@ -75,11 +80,26 @@ def imported_names(node: ast.AST) -> 'Iterator[str]':
         yield 'microdot.' + name
 
 
+def is_computed_import(node: ast.AST) -> bool:
+    """Is this ``__import__('microdot.' + name)``?"""
+    match node:
+        case ast.Call(func=ast.Name('__import__' | 'import_module'), args=[ast.BinOp(), *_]):
+            return True
+    return False
+
+
 def direct_needs(source: Path) -> set[str]:
-    """Return the modules of the package that one imports, wherever in its text."""
-    portable = portable_modules()
-    names = {name for node in reached(ast.parse(source.read_text())) for name in imported_names(node)}
-    return {name.partition('.')[2] for name in names if name.startswith('microdot.')} & set(portable)
+    """Return the modules of the package that one imports, wherever in its text.
+
+    Who imports by names that are computed may import whatever its strings name, such as the keys of a table.
+
+    """
+    nodes = list(reached(ast.parse(source.read_text())))
+    names = {name for node in nodes for name in imported_names(node)}
+    if any(map(is_computed_import, nodes)):
+        strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        names |= {'microdot.' + string for string in strings}
+    return {name.partition('.')[2] for name in names if name.startswith('microdot.')} & set(portable_modules())
 
 
 def needs(*modules: str) -> list[str]:
@@ -92,11 +112,6 @@ def needs(*modules: str) -> list[str]:
             found.add(name)
             todo += direct_needs(PACKAGE / f'{name}.py')
     return sorted(found)
-
-
-def extensions() -> list[str]:
-    """Return the portable modules that do not belong to the core."""
-    return sorted(set(portable_modules()) - set(needs()))
 
 
 def compile_mpy(source: Path, target: Path) -> int:

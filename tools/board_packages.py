@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from board_modules import BIN, PACKAGE, ROOT, compile_mpy, extensions, needs, portable_modules, portable_sources
+from board_modules import BIN, EXTENSIONS, PACKAGE, ROOT, compile_mpy, needs, portable_modules, portable_sources
 
 # mip joins relative addresses to the folder of the description, and nobody resolves ".." for it. So those of single
 # extensions are in src/, from where all modules can be reached.
@@ -31,7 +31,7 @@ def read_version() -> str:
 
 def packages() -> dict[str, list[str]]:
     """Return the modules of each package: of the core alone, and of each extension with what it needs."""
-    return {CORE_NAME: needs(), **{name: needs(name) for name in extensions()}}
+    return {CORE_NAME: needs(), **{name: needs(name) for name in EXTENSIONS}}
 
 
 def render(modules: list[str], place: str, suffix: str) -> str:
@@ -89,6 +89,11 @@ def build_mpy(folder: Path) -> Path:
 
 
 def check() -> int:
+    left_over = set(portable_modules()) - {module for modules in packages().values() for module in modules}
+    if left_over:
+        print('In no package, since nothing imports it:', *sorted(left_over))
+        print('It belongs into EXTENSIONS or CPYTHON_ONLY of tools/board_modules.py.')
+        return 1
     outdated = stale()
     if outdated:
         print('Not up to date:', *outdated)

@@ -16,12 +16,12 @@ import pytest
 from server_process import free_port
 
 import board_packages
-from board_modules import BIN, CPYTHON_ONLY, PACKAGE, ROOT, direct_needs, extensions, needs, portable_modules
+from board_modules import BIN, CPYTHON_ONLY, EXTENSIONS, PACKAGE, ROOT, direct_needs, needs, portable_modules
 
 HERE = Path(__file__).parent
 HELLO = ROOT / 'examples' / 'hello'
 ENGINES = ROOT / 'tests' / 'engines'  # the engine of microdot.utemplate, which is none of ours
-PACKAGES = ['package', 'core', *extensions()]
+PACKAGES = ['package', 'core', *EXTENSIONS]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -137,7 +137,7 @@ def test_mip_installs_what_is_enough(name, suffix, address, tmp_path):
     install(address(name), target)
     assert installed_files(target) == sorted(f'microdot/{module}{suffix}' for module in modules_of(name))
 
-    imported = [name] if name in extensions() else extensions() if name == 'package' else []
+    imported = [name] if name in EXTENSIONS else EXTENSIONS if name == 'package' else []
     engines = [ENGINES] if 'utemplate' in imported else []
     with running([target, HELLO, *engines], HERE / 'board_installed.py', *imported) as (connection, printed):
         assert ask(connection, 'GET', '/')[:2] == (200, b'Hello, world!')
@@ -223,6 +223,12 @@ def test_check_finds_what_has_changed_is_missing_or_left_over(copy, capsys):
     assert board_packages.check() == 0
 
 
+def test_check_finds_a_module_that_no_package_has(copy, monkeypatch, capsys):
+    monkeypatch.setattr(board_packages, 'portable_modules', lambda: [*portable_modules(), 'forgotten'])
+    assert board_packages.check() == 1
+    assert capsys.readouterr().out.startswith('In no package, since nothing imports it: forgotten\n')
+
+
 def test_a_description_has_the_format_of_mip():
     description = json.loads((ROOT / 'package.json').read_text())
     assert description['version'] == board_packages.read_version()
@@ -246,6 +252,8 @@ def test_no_package_has_what_is_for_cpython_alone():
     ('def f():\n    from microdot.sse import with_sse', {'sse'}),
     ("def f():\n    return load('sse').with_sse", {'sse'}),
     ("load('mask'), load(name), self.load('sse'), load('no_such_module')", set()),
+    ("PARTS = {'sse': ('a',), 'b': 'auth'}\nfor part in PARTS:\n    __import__('microdot.' + part)", {'auth', 'sse'}),
+    ("PARTS = {'sse': ('a',)}\nfor part in PARTS:\n    __import__(part)", set()),
     ('if False:\n    import microdot.sse\nelse:\n    import microdot.auth', {'auth'}),
     ('try:\n    import microdot.sse\nexcept ImportError:\n    import microdot.auth', {'auth'}),
     ('try:\n    import microdot.sse\nexcept (OSError, ImportError):\n    pass', set()),
