@@ -58,6 +58,9 @@ def defined_names(node: ast.stmt) -> set[str]:
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {(alias.asname or alias.name).partition('.')[0] for alias in node.names}
+    if isinstance(node, ast.If | ast.Try):
+        return {name for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node
+                for name in defined_names(child)}
     return {child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)}
 
 
