@@ -18,7 +18,7 @@ if False:  # TYPE_CHECKING
 # ---------------------------------------------------------------------------------------------------------------
 
 def refuse(reason: str, status_code: int = 400) -> 'NoReturn':
-    raise HTTPException(status_code, 'Form: ' + reason)
+    raise HTTPException(status_code, reason)
 
 
 def parse_options(value: str) -> 'tuple[str, dict[str, str]]':
@@ -39,7 +39,7 @@ def boundary_of(content_type: str) -> bytes:
     if kind != 'multipart/form-data' or ';' in boundary or '"' in boundary or boundary.strip(' \t') != boundary:
         boundary = parse_options(content_type)[1].get('boundary', '')
     if not 0 < len(boundary) < 71 or boundary[-1] == ' ':  # RFC 2046 section 5.1.1
-        refuse('no boundary')
+        refuse('The form has no valid boundary')
     return boundary.encode()
 
 
@@ -135,7 +135,7 @@ class MultipartParser:
     def finish(self) -> None:
         """Check that the form is complete; else ``HTTPException`` 400."""
         if not self.is_done:
-            refuse('it ends too early')
+            refuse('The form ends too early')
 
     def _parse_content(self, data: bytes, pos: int) -> int:
         """Find the next delimiter, behind content or what comes before the first part (RFC 2046 section 5.1.1)."""
@@ -149,7 +149,7 @@ class MultipartParser:
         if not self.is_open:
             self.left -= end - pos
             if self.left < 0:
-                refuse('no boundary')
+                refuse('The form has no valid boundary')
         elif end > pos:
             pos += self.skip
             self.skip = 0
@@ -170,12 +170,12 @@ class MultipartParser:
             if start < 0 and len(data) - pos < 72:
                 return ~pos
             if start < 0 or data[pos:start].strip(b' \t'):
-                refuse('malformed boundary')
+                refuse('Malformed boundary in the form')
         if self.max_parts <= 0:
-            refuse('too many parts', 413)
+            refuse('Too many parts in the form', 413)
         end = data.find(b'\r\n\r\n', start)
         if (end if end >= 0 else len(data) - 3) - start - 2 > self.max_header_size:
-            refuse('headers too long', 413)
+            refuse('Headers in the form are too long', 413)
         if end < 0:
             return ~pos
         self.max_parts -= 1
@@ -249,7 +249,7 @@ class FormDataIter:
             return part.name, await self._read_field(part)
         self.files += 1
         if self.files > self.max_files:
-            refuse('too many files', 413)
+            refuse('Too many files in the form', 413)
         self.piece = b''
         self.pos = 0
         self.upload = FileUpload(part, self._read)
@@ -281,7 +281,7 @@ class FormDataIter:
             pieces.append(piece)
             size += len(piece)
             self.size += len(piece)
-        refuse('field too long', 413)
+        refuse('A field of the form is too long', 413)
 
     async def _read(self, n: int) -> bytes:
         """Return up to ``n`` bytes of the upload, those that there are; ``b''`` at the end."""

@@ -22,14 +22,14 @@ def parse_options(value: str) -> 'tuple[str, dict[str, str]]':
             value, quote, rest = rest[1:].partition('"')
             junk, _, rest = rest.partition(';')
             if not quote or junk.strip(' \t'):
-                refuse('malformed parameter')
+                refuse('Malformed parameter in the form')
             # other backslashes stay: browsers do not escape those of file names; but aiohttp escapes spaces
             value = value.replace('\\ ', ' ').replace('\0,', '"').replace('\0.', '\\')
         else:
             value, _, rest = rest.partition(';')
             value = value.rstrip(' \t').replace('\0,', '\\"').replace('\0.', '\\\\')
         if name in options:
-            refuse('repeated parameter')
+            refuse('Repeated parameter in the form')
         options[name] = value
     return main.strip(' \t').lower(), options
 
@@ -52,7 +52,7 @@ def split_fields(block: bytes) -> 'list[tuple[str, str]]':
     try:
         return [parse_field(line) for line in block.split(b'\r\n')]
     except ProtocolError:
-        refuse('malformed header')
+        refuse('Malformed header in the form')
 
 
 def headers(block: bytes) -> NoCaseDict:
@@ -67,13 +67,13 @@ def read_headers(part: 'Part', block: bytes) -> None:
     for name, value in split_fields(block):
         name = name.lower()
         if name in known and name in ('content-type', 'content-disposition'):
-            refuse('repeated header')
+            refuse('Repeated header in the form')
         known[name] = value
     part.content_type = known.get('content-type')
     kind, options = parse_options(known.get('content-disposition', ''))
     found = find_name(options, 'name')
     if found is None or kind != 'form-data':
-        refuse('a part has no name')
+        refuse('A part of the form has no name')
     part.name = found
     part.raw_filename = find_name(options, 'filename')
     part.filename = safe_filename(part.raw_filename or '')
