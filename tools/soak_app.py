@@ -23,6 +23,10 @@ from microdot.multipart import FormDataIter, with_form_data
 from microdot.sse import with_sse
 from microdot.websocket import with_websocket
 
+for part in ('parts', 'headers', 'hooks', 'protocol', 'forms', 'routing', 'streaming', 'sending', 'conditions',
+             'media_types', 'part_headers', 'form_data', 'fragments', 'utf8'):
+    __import__('microdot.' + part)  # now, and not into the middle of the heap when it is needed first
+
 gc.threshold(-1)  # from now on as the server has it
 Request.max_content_length = 64 * 1024  # of uploads, which go to a file as they come
 Request.max_body_length = 4096  # in memory

@@ -1,9 +1,13 @@
 """Conditional requests and ranges (RFC 9110 sections 13 and 14). ``microdot.file_body`` loads it when needed."""
 import re
-import time
 
 from microdot.file_body import MONTHS
 from microdot.microdot import ProtocolError
+
+try:
+    from time import gmtime
+except ImportError:  # CircuitPython, whose clock has no zone
+    from time import localtime as gmtime
 
 if False:  # TYPE_CHECKING
     from typing import Any
@@ -45,7 +49,7 @@ def full_year(text: str) -> int:
     """Return the year; of two digits the last one that is not more than 50 years ahead."""
     year = int(text)
     if len(text) == 2:
-        now = time.gmtime()[0]
+        now = gmtime()[0]
         year += now - now % 100
         if year > now + 50:
             year -= 100
@@ -97,7 +101,7 @@ def is_current(value: str, headers: 'NoCaseDict') -> bool:
         return value[0] == '"' and value == headers.get('ETag')
     date = parse_date(headers.get('Last-Modified', ''))
     # of the current second it says nothing: the file may change once more (section 8.8.2.2)
-    return date is not None and date == parse_date(value) and date < tuple(time.gmtime()[:6])
+    return date is not None and date == parse_date(value) and date < tuple(gmtime()[:6])
 
 
 def parse_range(value: str, size: int) -> 'tuple[int, int] | None':

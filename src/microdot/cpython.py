@@ -185,14 +185,15 @@ def complete_core(core: 'dict[str, Any]') -> None:
     from microdot.parts import METHODS, PARTS, load
 
     for part, names in PARTS.items():
-        for name in names:
+        for name in names.split():
             core[name] = getattr(load(part), name)
-    for class_name, parts in METHODS.items():
-        if '__getattr__' in vars(core[class_name]):
-            del core[class_name].__getattr__
-        for part, names in parts.items():
-            for name in names:
+    for part, methods in METHODS.items():
+        for text in methods.split(', '):
+            class_name, *names_of_class = text.split()
+            for name in names_of_class:
                 setattr(core[class_name], name, getattr(load(part), name))
+    for class_name in 'AsyncBytesIO', 'Response', 'Microdot':
+        del core[class_name].__getattr__
     # PERF: what clients send repeats itself, line by line (bench: a browser's headers, one of them new)
     for name in ('parse_request_line', 'parse_field', 'is_host'):
         core[name] = memoize(core[name])

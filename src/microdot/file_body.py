@@ -3,6 +3,11 @@ import time
 
 from microdot.microdot import ON_MICROPYTHON, ProtocolError
 
+try:
+    from time import gmtime
+except ImportError:  # CircuitPython, whose clock has no zone
+    from time import localtime as gmtime
+
 if False:  # TYPE_CHECKING
     from typing import Any
 
@@ -52,7 +57,7 @@ class File:
             self.tag = headers['ETag'] = '"%x-%x%s"' % (self.time, self.size, headers.get('Content-Encoding', ''))
             headers.pop('Last-Modified', None)
             if stat[8] <= time.time():  # RFC 9110 section 8.8.2.1: never in the future
-                headers['Last-Modified'] = http_date(time.gmtime(stat[8]))
+                headers['Last-Modified'] = http_date(gmtime(stat[8]))
             headers['Accept-Ranges'] = 'bytes'
 
     @staticmethod

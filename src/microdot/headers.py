@@ -1,6 +1,6 @@
 """A part of the core: headers of requests and responses that somebody looks at or sets."""
 from microdot.hooks import close_bodies, reason_phrase
-from microdot.microdot import Response, keep_alive
+from microdot.microdot import ON_MICROPYTHON, Response, keep_alive
 
 if False:  # TYPE_CHECKING
     from typing import Any
@@ -171,7 +171,10 @@ async def send(response: Response, stream: 'Any', version: str, extra: str, is_h
         if is_head or is_bodyless_:
             await stream.awrite(head)
         elif isinstance(body, bytes):
-            await stream.awrite(head + body)
+            if ON_MICROPYTHON and len(body) > 1024:  # a board may have no room for a copy
+                await stream.awrite(head)
+                head = b''
+            await stream.awrite(head + body if head else body)
         else:
             from microdot.streaming import send_stream
 

@@ -78,11 +78,12 @@ if ON_MICROPYTHON:
     async def listen(server: 'Server', host: str, port: int, ssl: 'Any') -> 'Any':
         """Open the port. Returns a task that accepts connections, and closes the port when it is cancelled."""
         import gc
-        import socket
+        import socket  # portable: missing-module: CircuitPython has socketpool, for which there is no server here
 
         # Unless somebody has chosen: collecting late scatters what stays over all of the heap
-        if gc.threshold() < 0:  # type: ignore[attr-defined]
-            gc.threshold(gc.mem_free() // 4)  # type: ignore[attr-defined]
+        threshold: 'Any' = gc.threshold  # type: ignore[attr-defined] # portable: missing-name: as socket
+        if threshold() < 0:
+            threshold(gc.mem_free() // 4)  # type: ignore[attr-defined]
         address = socket.getaddrinfo(host, port)[0]
         sock = socket.socket(address[0])
         sock.setblocking(False)
@@ -95,10 +96,10 @@ if ON_MICROPYTHON:
         await asyncio.sleep(0)  # until it can clean up
         return task
 
-    async def accept(server: 'Server', sock: 'Any', ssl: 'Any') -> 'Any':
+    async def accept(server: 'Server', sock: 'Any', ssl: 'Any') -> 'Any':  # portable: async-generator: as asyncio's
         try:
             while True:
-                yield asyncio.core._io_queue.queue_read(sock)  # type: ignore[attr-defined] # as asyncio.Stream does it
+                yield asyncio.core._io_queue.queue_read(sock)  # type: ignore # portable: missing-name: as asyncio's
                 raw = None
                 try:
                     await server.make_room()

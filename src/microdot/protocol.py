@@ -224,7 +224,7 @@ def wrap(writer: 'Any') -> 'Any':
     """Return a stream that has the methods of MicroPython's."""
     if ON_MICROPYTHON or hasattr(writer, 'awrite'):
         return writer
-    from microdot.cpython import Writer
+    from microdot.cpython import Writer  # portable: missing-module: CPython alone
 
     return Writer(writer)
 

@@ -10,7 +10,13 @@ from binascii import a2b_base64, b2a_base64
 from microdot.microdot import ON_MICROPYTHON
 
 if ON_MICROPYTHON:
-    from hashlib import sha256
+    try:
+        from hashlib import sha256
+    except ImportError:  # CircuitPython
+        from hashlib import new  # portable: missing-name: CircuitPython has it
+
+        def sha256(data: bytes = b'') -> 'Any':  # type: ignore[misc]
+            return new('sha256', data)
 
     def keyed_hmac(key: bytes) -> 'Callable[[bytes], bytes]':
         """Return the function that makes message authentication codes with a key (RFC 2104)."""
@@ -30,6 +36,11 @@ if ON_MICROPYTHON:
 else:
     from microdot.cpython_helpers import is_equal, keyed_hmac
 
+try:
+    from time import gmtime
+except ImportError:  # CircuitPython, whose clock has no zone
+    from time import localtime as gmtime
+
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
     from typing import Any
@@ -37,7 +48,7 @@ if False:  # TYPE_CHECKING
     Keys = str | bytes | list[str] | list[bytes]
 
 #: Where a board's time counts from the year 2000, what is missing to the time that tokens count (RFC 7519 section 2).
-EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
+EPOCH = 946684800 if gmtime(0)[0] == 2000 else 0
 #: Seconds that the clock of who issued a token may be ahead.
 MAX_SKEW = 60
 

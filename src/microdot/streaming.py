@@ -1,7 +1,7 @@
 """A part of the core: bodies that are sent or read in pieces, and connections that are watched meanwhile."""
 import asyncio
 
-from microdot.microdot import iscoroutine
+from microdot.microdot import ON_MICROPYTHON, iscoroutine
 
 if False:  # TYPE_CHECKING
     from typing import Any
@@ -89,8 +89,13 @@ async def send_stream(response: 'Response', stream: 'Any', head: bytes, is_chunk
     async for data in response.body_iter():
         if is_chunked:
             data = render_chunk(data)
-        await stream.awrite(head + data if head else data)
-        head = b''
+        if head and (not ON_MICROPYTHON or len(data) < 256):  # one packet; a board has no room for larger copies
+            data = head + data
+            head = b''
+        if head:
+            await stream.awrite(head)
+            head = b''
+        await stream.awrite(data)
         await asyncio.sleep(0)  # a body that never waits, to a client that is fast, must not stop all others
     if is_chunked:
         head += render_chunk(b'')

@@ -8,6 +8,11 @@ from microdot.headers import NoCaseDict
 from microdot.microdot import AsyncBytesIO, Connection, Microdot, Server, decode, find_head_end, parse_field
 from microdot.protocol import ChunkedDecoder
 
+try:
+    from time import gmtime
+except ImportError:  # CircuitPython, whose clock has no zone
+    from time import localtime as gmtime
+
 if False:  # TYPE_CHECKING
     from typing import Any
 
@@ -111,7 +116,7 @@ def parse_events(body: bytes) -> 'list[dict[str, Any]]':
 
 def utc(seconds: float = 0) -> 'tuple[int, ...]':
     """Return the time in so many seconds as year, month, day, hour, minute, second."""
-    return tuple(time.gmtime(int(time.time() + seconds)))[:6]
+    return tuple(gmtime(int(time.time() + seconds)))[:6]
 
 
 def parse_date(date: str) -> 'tuple[int, ...] | None':
