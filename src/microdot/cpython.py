@@ -1,7 +1,8 @@
 """What the core needs on CPython alone: threads for plain functions, logging, dates, asyncio's streams."""
 import asyncio
 import time
-from functools import lru_cache
+from contextlib import suppress
+from functools import lru_cache, wraps
 from inspect import iscoroutine as iscoroutine
 from inspect import iscoroutinefunction
 from logging import getLogger
@@ -179,6 +180,18 @@ async def listen(server: 'Server', host: str, port: int, ssl: 'Any') -> Listener
     return Listener(await asyncio.start_server(accept, host, port, ssl=ssl))
 
 
+def marking(add_route: 'Callable[..., None]') -> 'Callable[..., None]':
+    """Let ``add_route()`` mark the handlers, so that a login above a route can warn. On boards functions hold none."""
+    @wraps(add_route)
+    def call(self: 'Microdot', url_pattern: str, methods: 'list[str]', handler: 'Any', *args: 'Any',
+             **kwargs: 'Any') -> None:
+        add_route(self, url_pattern, methods, handler, *args, **kwargs)
+        with suppress(AttributeError):  # a method
+            handler.is_routed = True
+
+    return call
+
+
 def complete_core(core: 'dict[str, Any]') -> None:
     """Give the core at once what it imports on boards when it is needed first; ``core`` are its global names."""
     from microdot import protocol, sending
@@ -203,3 +216,4 @@ def complete_core(core: 'dict[str, Any]') -> None:
     response.types_map.update(sending.TYPES)
     core['send_file'] = response.send_file
     core['Server'].close_soon = close_soon
+    core['Microdot'].add_route = marking(core['Microdot'].add_route)

@@ -2,13 +2,14 @@
 import json
 from binascii import unhexlify
 
-from microdot.microdot import AsyncBytesIO, ProtocolError, decode, parse_field
+from microdot.microdot import AsyncBytesIO, ProtocolError, decode, parse_field, prepare
+from microdot.parts import find_method
 
 if False:  # TYPE_CHECKING
     from collections.abc import Callable
     from typing import Any
 
-    from microdot.microdot import Request
+    from microdot.microdot import Hook, Request
 
 
 class MultiDict(dict):  # type: ignore[type-arg]
@@ -116,7 +117,13 @@ def derive(request: 'Request', name: str) -> 'Any':
         return request.fields.get('content-type')
     if name == 'content_length':
         return int(request.fields.get('content-length', '0').partition(',')[0])  # repeated ones are equal
-    raise AttributeError(name)
+    return find_method(request, name)
+
+
+def after_request(self: 'Request', f: 'Hook') -> 'Hook':
+    """Register ``f(request, response)`` to run after this request, when all other handlers have run."""
+    self.after_request_handlers += (prepare(f),)
+    return f
 
 
 def make_headers(request: 'Request') -> 'Any':

@@ -25,6 +25,18 @@ if False:  # TYPE_CHECKING: MicroPython has no typing module, and drops this blo
     from microdot.hooks import HTTPException as HTTPException
     from microdot.hooks import mro as mro
     from microdot.routing import URLPattern as URLPattern
+    from microdot.signatures import (
+        Create,
+        Decorator,
+        DeleteCookie,
+        ErrorHandler,
+        HandleError,
+        Mount,
+        ReadUntil,
+        Run,
+        SendFile,
+        SetCookie,
+    )
     from microdot.streaming import BodyIterator as BodyIterator
 
     Hook = Callable[..., Any]
@@ -76,7 +88,7 @@ if ON_MICROPYTHON:
                 asyncio.run(server.stop())
 
     async def listen(server: 'Server', host: str, port: int, ssl: 'Any') -> 'Any':
-        """Open the port. Returns a task that accepts connections, and closes the port when it is cancelled."""
+        # Open the port. Returns a task that accepts connections, and closes the port when it is cancelled.
         import gc
         import socket  # portable: missing-module: CircuitPython has socketpool, for which there is no server here
 
@@ -106,8 +118,12 @@ if ON_MICROPYTHON:
                     raw, address = sock.accept()
                     client = ssl.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) if ssl else raw
                     client.setblocking(False)
-                    stream: 'Any' = asyncio.StreamReader(client, {'peername': address})  # type: ignore[arg-type]
-                    asyncio.create_task(Connection(server, stream, stream, raw).serve())
+                    stream = asyncio.StreamReader(client)
+                    connection = Connection(server, stream, stream)
+                    connection.client_addr = address
+                    if ssl:
+                        connection.raw_socket = raw
+                    asyncio.create_task(connection.serve())
                 except (OSError, MemoryError) as exc:  # a board goes on with the clients that it has
                     if raw:
                         raw.close()
@@ -139,14 +155,14 @@ NO_CLIENT = 11, 12, 23, 24, 103, 104, 105, TIMED_OUT, 113, 116
 
 
 def __getattr__(name: str) -> 'Any':
-    """Find the public names of the parts (MicroPython; on CPython they are all here)."""
+    # Find the public names of the parts (MicroPython; on CPython they are all here).
     from microdot.parts import find
 
     return find(name)
 
 
 def find_method(self: 'Any', name: str) -> 'Any':
-    """Add a method that a part has to the class of an object (MicroPython; on CPython they are all there)."""
+    # Add a method that a part has to the class of an object (MicroPython; on CPython they are all there).
     from microdot.parts import find_method
 
     return find_method(self, name)
@@ -168,7 +184,7 @@ class AsyncBytesIO:
         self.data = data
 
     async def _fill(self, n: int) -> bool:
-        """Append some bytes to ``data``, about ``n`` if that is up to this; ``False`` at the end."""
+        # Append some bytes to ``data``, about ``n`` if that is up to this; ``False`` at the end.
         return False
 
     def _feed(self, data: bytes) -> bool:
@@ -192,14 +208,12 @@ class AsyncBytesIO:
             self.data = b''
         return b''.join(parts)
 
-    if False:  # microdot.streaming has them
-        async def readexactly(self, n: int) -> bytes: ...
-        async def readuntil(self, separator: bytes = b'\n') -> bytes: ...
-        async def readline(self) -> bytes: ...
-        async def awrite(self, data: 'Any') -> None: ...
-        async def aclose(self) -> None: ...
-    else:
-        __getattr__ = find_method
+    # microdot.streaming has them
+    readexactly: 'Callable[[int], Awaitable[bytes]]'
+    readuntil: 'ReadUntil'
+    readline: 'Callable[[], Awaitable[bytes]]'
+    awrite: 'Callable[[Any], Awaitable[None]]'
+    aclose: 'Callable[[], Awaitable[None]]'
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -219,7 +233,7 @@ class ProtocolError(ValueError):
 
 
 def decode(data: bytes) -> str:
-    """Decode as UTF-8, or as Latin-1 what is not UTF-8, so that no byte of a client raises."""
+    # Decode as UTF-8, or as Latin-1 what is not UTF-8, so that no byte of a client raises.
     try:
         return data.decode()
     except UnicodeError:
@@ -229,7 +243,7 @@ def decode(data: bytes) -> str:
 
 
 def find_head_end(data: bytes) -> int:
-    """Return where the header block with its empty line ends, 0 if it is not complete."""
+    # Return where the header block with its empty line ends, 0 if it is not complete.
     end = data.find(b'\n\r\n') + 3
     if end < 3:
         end = 0
@@ -247,12 +261,10 @@ def find_head_end(data: bytes) -> int:
 
 
 def parse_request_line(line: bytes) -> 'tuple[str, str, str, str]':
-    """Parse ``METHOD target HTTP/1.x`` (RFC 9112 section 3), without its line feed.
-
-    Returns method, target in origin form or ``*``, version (``'1.0'`` or ``'1.1'``), and the authority of a target
-    in absolute form.
-
-    """
+    # Parse ``METHOD target HTTP/1.x`` (RFC 9112 section 3), without its line feed.
+    #
+    # Returns method, target in origin form or ``*``, version (``'1.0'`` or ``'1.1'``), and the authority of a target
+    # in absolute form.
     parts = decode(line).split(' ')
     if (len(parts) != 3 or parts[2] != 'HTTP/1.1\r' or parts[1][:1] != '/' or NOT_TARGET.search(parts[1])
             or not parts[0] or NOT_TOKEN.search(parts[0])):
@@ -263,7 +275,7 @@ def parse_request_line(line: bytes) -> 'tuple[str, str, str, str]':
 
 
 def parse_field(line: bytes) -> 'tuple[str, str]':
-    """Parse one field line (RFC 9112 section 5); folded lines fail, because their name is not a token."""
+    # Parse one field line (RFC 9112 section 5); folded lines fail, because their name is not a token.
     name, colon, value = decode(line).partition(':')
     if not colon or not name or NOT_TOKEN.search(name) or NOT_TEXT.search(line):
         raise ProtocolError(400)
@@ -271,7 +283,7 @@ def parse_field(line: bytes) -> 'tuple[str, str]':
 
 
 def is_host(text: str) -> bool:
-    """Tell whether this is a valid host with an optional port (RFC 9110 section 7.2)."""
+    # Tell whether this is a valid host with an optional port (RFC 9110 section 7.2).
     name, _, port = text.partition(':')
     if not NOT_HOST.search(name):
         return not NOT_DIGIT.search(port)
@@ -281,7 +293,7 @@ def is_host(text: str) -> bool:
 
 
 def parse_fields(block: bytes, version: str) -> 'dict[str, str]':
-    """Parse the field lines of a request with the empty line behind them; the names are in lower case."""
+    # Parse the field lines of a request with the empty line behind them; the names are in lower case.
     lines = block.split(b'\r\n')
     if lines.pop() or lines.pop():  # the head ended in a bare LF
         raise ProtocolError(400)
@@ -302,7 +314,7 @@ def parse_fields(block: bytes, version: str) -> 'dict[str, str]':
 
 
 def body_framing(version: str, fields: 'dict[str, str]') -> 'tuple[int, bool]':
-    """Return the length of the body, -1 if it is chunked (RFC 9112 section 6.3), and whether to send 100 (Continue)."""
+    # Return the length of the body, -1 if it is chunked (RFC 9112 section 6.3), and whether to send 100 (Continue).
     length = fields.get('content-length', '0')
     if ('transfer-encoding' in fields or 'expect' in fields or NOT_DIGIT.search(length)
             or not 0 < len(length) < 19):  # no body is longer, and int() of thousands of digits is slow
@@ -313,7 +325,7 @@ def body_framing(version: str, fields: 'dict[str, str]') -> 'tuple[int, bool]':
 
 
 def keep_alive(version: str, value: 'str | None') -> bool:
-    """Tell whether a ``Connection`` header lets the connection serve another request (RFC 9112 section 9.3)."""
+    # Tell whether a ``Connection`` header lets the connection serve another request (RFC 9112 section 9.3).
     if value is None:
         return version == '1.1'
     value = value.lower()
@@ -334,6 +346,7 @@ class BodyStream(AsyncBytesIO):
 
     status = 0  # of the refusal, once the body is known to be malformed or cut off
     expects = False  # the client waits for 100 (Continue)
+    is_drainable: 'Callable[[], bool]'  # microdot.protocol has it
 
     def __init__(self, connection: 'Any', length: int):
         self.data = b''
@@ -354,7 +367,7 @@ class BodyStream(AsyncBytesIO):
         return self._feed(data)
 
     async def _receive(self, n: int) -> bytes:
-        """Return some bytes of the body, ``b''`` if none have come or it has ended."""
+        # Return some bytes of the body, ``b''`` if none have come or it has ended.
         connection = self.connection
         connection.set_limit(connection.app.body_timeout)
         data: bytes = await connection.read(min(n, self.left))
@@ -364,11 +377,8 @@ class BodyStream(AsyncBytesIO):
         self.left -= len(data)
         return data
 
-    if False:  # microdot.protocol has it
-        def is_drainable(self) -> bool: ...
-
     async def load(self) -> 'bytes | None':
-        """Return all of the body, ``None`` if it is too large to be held in memory."""
+        # Return all of the body, ``None`` if it is too large to be held in memory.
         return await self.read() if self.left <= Request.max_body_length else None
 
 
@@ -422,6 +432,9 @@ class Request:
     g: 'Any'
     stream: 'AsyncBytesIO'
     content_length: int
+    # microdot.protocol and forms have them
+    create: 'Create'
+    after_request: 'Decorator'
 
     def __init__(self, app: 'Microdot', client_addr: 'tuple[str, int]', method: str, url: str, http_version: str,
                  headers: 'Any', body: 'bytes | None' = None, stream: 'Any' = None, sock: 'Any' = None,
@@ -443,7 +456,7 @@ class Request:
             setattr(self, name, attributes[name])
 
     def __getattr__(self, name: str) -> 'Any':
-        """Compute what is derived when it is first used; from then on it is an ordinary attribute."""
+        # Compute what is derived when it is first used; from then on it is an ordinary attribute.
         if name == 'path' and '%' not in self.raw_path:
             value: 'Any' = self.raw_path
         else:
@@ -453,19 +466,8 @@ class Request:
         setattr(self, name, value)
         return value
 
-    if False:
-        @staticmethod
-        async def create(app: 'Microdot', client_reader: 'Any', client_writer: 'Any', client_addr: 'tuple[str, int]',
-                         scheme: 'str | None' = None) -> 'Request | None': ...
-    else:
-        @staticmethod
-        async def create(*args: 'Any', **kwargs: 'Any') -> 'Any':
-            from microdot.protocol import create_request
-
-            return await create_request(*args, **kwargs)
-
     async def load(self, body: BodyStream) -> None:
-        """Move the body to ``body`` if it is small enough to be held in memory, else leave it to ``stream``."""
+        # Move the body to ``body`` if it is small enough to be held in memory, else leave it to ``stream``.
         self.stream = body
         if body.left > Request.max_content_length:
             self.refusal = ProtocolError(413)
@@ -478,11 +480,6 @@ class Request:
             if data is not None:
                 self.body = data
                 del self.stream
-
-    def after_request(self, f: 'Hook') -> 'Hook':
-        """Register ``f(request, response)`` to run after this request, when all other handlers have run."""
-        self.after_request_handlers += (prepare(f),)
-        return f
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -516,6 +513,13 @@ class Response:
     _kind = ''  # the Content-Type of a body that was made into JSON
     is_complete = False  # and checked
     is_plain = False  # complete, and nobody has looked at the headers, so that they follow from the body
+    # microdot.cookies, headers and streaming have them
+    set_cookie: 'SetCookie'
+    delete_cookie: 'DeleteCookie'
+    is_keepable: 'Callable[[str], bool]'
+    write: 'Callable[[Any], Awaitable[None]]'
+    body_iter: 'Callable[[], BodyIterator]'
+    send_file: 'SendFile'
     origins: 'list[Any]' = []  # the bodies that hooks have replaced by other streams
 
     def __init__(self, body: 'Any' = b'', status_code: int = 200, headers: 'dict[str, Any] | None' = None,
@@ -551,19 +555,8 @@ class Response:
     def headers(self, headers: 'Any') -> None:
         self._headers = headers
 
-    if False:  # microdot.headers, microdot.cookies and microdot.streaming have them
-        def set_cookie(self, cookie: str, value: str, path: 'str | None' = None, domain: 'str | None' = None,
-                       expires: 'Any' = None, max_age: 'int | None' = None, secure: bool = False,
-                       http_only: bool = False, partitioned: bool = False, same_site: 'str | None' = None) -> None: ...
-        def delete_cookie(self, cookie: str, **kwargs: 'Any') -> None: ...
-        def is_keepable(self, version: str) -> bool: ...
-        def body_iter(self) -> 'BodyIterator': ...
-        async def write(self, stream: 'Any') -> None: ...
-    else:
-        __getattr__ = find_method
-
     def complete(self) -> None:
-        """Fill in the headers that follow from the body and the defaults."""
+        # Fill in the headers that follow from the body and the defaults.
         self.is_complete = True
         self.is_plain = (self._headers is None and self.status_code == 200 and type(self.body) is bytes
                          and self.reason is None)
@@ -573,7 +566,7 @@ class Response:
             complete(self)
 
     async def send(self, stream: 'Any', version: str, extra: str, is_head: bool) -> None:
-        """Write the response; ``extra`` are header lines of the connection. Closes the body in any case."""
+        # Write the response; ``extra`` are header lines of the connection. Closes the body in any case.
         if self.is_plain:  # PERF: bench, plain text
             kind = self._kind or self.default_content_type
             head = 'HTTP/%s 200 OK\r\nContent-Type: %s\r\n%sContent-Length: %d\r\n\r\n' % (
@@ -589,21 +582,22 @@ class Response:
         """Return a redirection to ``location``."""
         return cls(b'', status_code, {'Location': location})
 
-    if False:
-        @classmethod
-        def send_file(cls, filename: str, status_code: int = 200, content_type: 'str | None' = None,
-                      stream: 'Any' = None, max_age: 'int | None' = None, compressed: 'bool | str' = False,
-                      file_extension: str = '') -> 'Response': ...
-    else:
-        @classmethod
-        def send_file(cls, *args: 'Any', **kwargs: 'Any') -> 'Any':
-            from microdot.sending import send_file
 
-            return send_file(cls, *args, **kwargs)
+
+async def create(*args: 'Any', **kwargs: 'Any') -> 'Any':
+    from microdot.protocol import create_request
+
+    return await create_request(*args, **kwargs)
+
+
+def send_file(cls: 'type[Response]', *args: 'Any', **kwargs: 'Any') -> 'Any':
+    from microdot.sending import send_file
+
+    return send_file(cls, *args, **kwargs)
 
 
 def make_response(value: 'Any') -> Response:
-    """Make a response of what a handler returned."""
+    # Make a response of what a handler returned.
     if isinstance(value, Response):
         return value
     if isinstance(value, int):
@@ -675,10 +669,6 @@ class Microdot:
 
         def decorated(f: 'Hook') -> 'Hook':
             self.add_route(url_pattern, names, f, prepare(f))
-            try:
-                f.is_routed = True  # type: ignore[attr-defined] # so that a login above this one can warn
-            except AttributeError:  # MicroPython; a method
-                pass
             return f
         return decorated
 
@@ -690,28 +680,25 @@ class Microdot:
     delete = shortcut('DELETE')
     query = shortcut('QUERY')
 
-    if False:  # microdot.hooks and microdot.routing have them
-        def before_request(self, f: 'Hook') -> 'Hook': ...
-        def after_request(self, f: 'Hook') -> 'Hook': ...
-        def after_error_request(self, f: 'Hook') -> 'Hook': ...
-        def errorhandler(self, status_code_or_exception_class: 'int | type[Exception]') -> 'Callable[..., Any]': ...
-        async def handle_error(self, request: 'Request | None', exc: Exception) -> 'Response': ...
-        def mount(self, subapp: 'Microdot', url_prefix: str = '', local: bool = False) -> None: ...
-        async def handle_request(self, reader: 'Any', writer: 'Any') -> None: ...
-        options_handler: 'Callable[[Request], dict[str, str]]'
-    else:
-        __getattr__ = find_method
+    # microdot.hooks, routing and protocol have them
+    before_request: 'Decorator'
+    after_request: 'Decorator'
+    after_error_request: 'Decorator'
+    errorhandler: 'ErrorHandler'
+    handle_error: 'HandleError'
+    mount: 'Mount'
+    options_handler: 'Callable[[Request], dict[str, str]]'
+    handle_request: 'Callable[[Any, Any], Awaitable[None]]'
+    run: 'Run' = run_app  # type: ignore[assignment]
 
     def add_route(self, url_pattern: str, methods: 'list[str]', handler: 'Hook', call: 'Any', url_prefix: str = '',
                   subapp: 'Microdot | None' = None, local_apps: 'tuple[Microdot, ...]' = ()) -> None:
-        """Add a route.
-
-        :param handler: the function as it was registered.
-        :param call: what :func:`prepare` returned for it.
-        :param url_prefix: the prefix under which ``subapp`` was mounted.
-        :param local_apps: sub-applications whose hooks are for their own routes only, innermost first.
-
-        """
+        # Add a route.
+        #
+        # :param handler: the function as it was registered.
+        # :param call: what :func:`prepare` returned for it.
+        # :param url_prefix: the prefix under which ``subapp`` was mounted.
+        # :param local_apps: sub-applications whose hooks are for their own routes only, innermost first.
         route = (url_pattern, methods, handler, call, url_prefix, subapp, local_apps)
         self.routes.append(route)
         if '<' in url_pattern or '%' in url_pattern:
@@ -727,7 +714,7 @@ class Microdot:
         raise HTTPException(status_code, reason)
 
     async def dispatch_request(self, request: Request) -> Response:
-        """Call the handlers for a request and return the response."""
+        # Call the handlers for a request and return the response.
         try:
             if request.refusal:
                 raise request.refusal
@@ -743,7 +730,7 @@ class Microdot:
             return await self.handle_error(request, exc)
 
     async def handle(self, request: Request, route: 'Route', args: 'dict[str, Any]') -> Response:
-        """Run the handler of a route, and the hooks around it."""
+        # Run the handler of a route, and the hooks around it.
         _, _, request.route, call, url_prefix, subapp, local_apps = route
         if subapp:
             request.url_prefix = url_prefix
@@ -799,12 +786,6 @@ class Microdot:
         await server.serve_forever()
         return None
 
-    if False:
-        def run(self, host: 'Any' = '0.0.0.0', port: int = 5000, debug: bool = False, ssl: 'Any' = None,
-                **options: 'Any') -> None: ...
-    else:
-        run = run_app
-
     def shutdown(self) -> None:
         """Stop the server: requests in flight are completed, idle connections closed. Any thread may call this."""
         for server in list(self.servers):
@@ -813,7 +794,10 @@ class Microdot:
 
 abort = Microdot.abort
 redirect = Response.redirect
-send_file = Response.send_file
+Request.create = staticmethod(create)
+Response.send_file = classmethod(send_file)  # type: ignore[assignment]
+send_file = Response.send_file  # type: ignore[assignment]
+AsyncBytesIO.__getattr__ = Response.__getattr__ = Microdot.__getattr__ = find_method  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -834,27 +818,33 @@ class Connection(AsyncBytesIO):
     is_eof = False  # the client sends no more; only watchers look at this
     is_upgraded = False  # it does not speak HTTP any more (RFC 9110 section 7.8)
     watcher: 'Any' = None
+    # microdot.protocol and streaming have them
+    linger: 'Callable[[], Awaitable[None]]'
+    watch: 'Callable[[Any], None]'
+    unwatch: 'Callable[[], Awaitable[None]]'
+    resume_reading: 'Callable[[], None]'
+    get_extra_info: 'Callable[..., Any]'
     body: 'BodyStream | None' = None
     task: 'Any' = None
     client_addr: 'Any' = None  # where that is known from the beginning
+    raw_socket: 'Any' = None  # beneath TLS, which leaves it open when its handshake has failed
     deadline: 'int | None' = None
     #: Bytes to write at a time: what the network does not take yet is copied.
     write_size = 1024 if ON_MICROPYTHON else 65536
 
-    def __init__(self, server: 'Server', reader: 'Any', writer: 'Any', raw_socket: 'Any' = None):
+    def __init__(self, server: 'Server', reader: 'Any', writer: 'Any'):
         self.data = b''
         self.app = server.app
         self.server = server
         self.reader = reader
         self.writer = writer
-        self.raw_socket = raw_socket  # beneath TLS, which leaves it open when its handshake has failed
 
     def set_limit(self, seconds: float) -> None:
-        """Let what the connection waits for from now on fail with ``Disconnected`` after this time."""
+        # Let what the connection waits for from now on fail with ``Disconnected`` after this time.
         self.deadline = self.server.get_deadline(seconds)
 
     async def _wait(self, f: 'Any') -> 'Any':
-        """Await until the deadline. A sweep of the server cancels it then: cheaper than a timer for each."""
+        # Await until the deadline. A sweep of the server cancels it then: cheaper than a timer for each.
         task = asyncio.current_task()
         waits = self.server.waits
         waits[task] = self.deadline
@@ -874,10 +864,13 @@ class Connection(AsyncBytesIO):
         return self._feed(await self._wait(self.reader.read(n)))
 
     async def read_head(self) -> bytes:
-        """Return a header block with its empty line, ``b''`` where the connection ends before one begins."""
+        # Return a header block with its empty line, ``b''`` where the connection ends before one begins.
         self.is_busy = False
         self.idle_since = self.server.sweeps
-        self.body = None
+        if self.body:
+            self.body = None
+        waits = self.server.waits
+        task = asyncio.current_task()
         had = -1
         while True:
             if self.data[:1] == b'\r':
@@ -892,21 +885,28 @@ class Connection(AsyncBytesIO):
             if had <= 0:  # idle, and from the first byte on
                 self.set_limit(self.app.header_timeout if self.data else self.app.keep_alive_timeout)
             had = len(self.data)
+            waits[task] = self.deadline  # as _wait() does; a coroutine for it takes 200 bytes of an idle connection
             try:
-                await self._fill(self.read_size)
-            except Disconnected as exc:
-                if exc.args[:1] != (TIMED_OUT,):
+                data = await self.reader.read(self.read_size)
+            except asyncio.CancelledError:
+                if waits[task] != 0:
                     raise
+                uncancel()
                 if had:
                     raise ProtocolError(408) from None
-                return b''
-            if len(self.data) == had:
+                data = b''
+            except OSError:
+                raise Disconnected() from None
+            finally:
+                del waits[task]
+            if not data:
                 if had:
                     raise ProtocolError(400)
                 return b''
+            self._feed(data)
 
     async def awrite(self, data: bytes) -> None:
-        """Send all of ``data``; ``Disconnected`` if the client is gone or does not read."""
+        # Send all of ``data``; ``Disconnected`` if the client is gone or does not read.
         writer = self.writer
         has_buffer = hasattr(writer, 'out_buf')  # MicroPython's stream, which sends at once what the network takes
         view = memoryview(data)
@@ -934,19 +934,19 @@ class Connection(AsyncBytesIO):
                 self.raw_socket.close()
 
     def end(self) -> None:
-        """Close the connection unless it is busy."""
+        # Close the connection unless it is busy.
         if self.watcher:
             self.watcher.end()
         elif not self.is_busy:
             self.cancel()
 
     def cancel(self) -> None:
-        """End the connection and the handler that serves it at once."""
+        # End the connection and the handler that serves it at once.
         self.is_busy = self.is_ended = True
         self.task.cancel()
 
     async def serve(self) -> None:
-        """Serve one request after the other until either side closes the connection."""
+        # Serve one request after the other until either side closes the connection.
         self.task = asyncio.current_task()
         try:
             try:
@@ -972,7 +972,7 @@ class Connection(AsyncBytesIO):
             self.server.remove(self)
 
     def parse(self, head: bytes) -> Request:
-        """Make a request of a header block with its empty line; what is to come of its body is in ``body``."""
+        # Make a request of a header block with its empty line; what is to come of its body is in ``body``.
         line, _, block = head.partition(b'\n')
         method, target, version, authority = parse_request_line(line)
         if version == '1.0':  # RFC 9112 section 2.2: a bare LF may end a line; here only in HTTP/1.0
@@ -1000,7 +1000,7 @@ class Connection(AsyncBytesIO):
         return request
 
     async def answer(self, head: bytes) -> bool:
-        """Answer the request with this header block. Returns whether there can be another one."""
+        # Answer the request with this header block. Returns whether there can be another one.
         try:
             request = self.parse(head)
         except ProtocolError as exc:
@@ -1018,11 +1018,11 @@ class Connection(AsyncBytesIO):
                 await self.watcher.finish(response)
 
     async def refuse(self, exc: ProtocolError, is_head: bool = False) -> bool:
-        """Answer what is not a request."""
+        # Answer what is not a request.
         return await self.respond(None, await self.app.handle_error(None, exc), is_head)
 
     async def respond(self, request: 'Request | None', response: Response, is_head: bool) -> bool:
-        """Send a response. Returns whether there can be another request."""
+        # Send a response. Returns whether there can be another request.
         server = self.server
         body = self.body
         version = request.http_version if request else '1.1'
@@ -1042,13 +1042,6 @@ class Connection(AsyncBytesIO):
         elif not request or self.data or (body and body.left):
             await self.linger()
         return is_kept and not server.is_closing  # type: ignore[return-value]
-
-    if False:  # microdot.protocol and microdot.streaming have them
-        async def linger(self) -> None: ...
-        def watch(self, watcher: 'Any') -> None: ...
-        async def unwatch(self) -> None: ...
-        def resume_reading(self) -> None: ...
-        def get_extra_info(self, name: str, default: 'Any' = None) -> 'Any': ...
 
 
 
@@ -1076,7 +1069,7 @@ class Server:
         self.changed = asyncio.Event()  # set when a connection has ended
 
     async def start(self, host: 'Any', port: int, ssl: 'Any' = None) -> None:
-        """Open the port. On CPython connections are accepted from :meth:`serve_forever` on."""
+        # Open the port. On CPython connections are accepted from :meth:`serve_forever` on.
         if ssl:
             self.scheme = 'https'
         self.listener = await self.listen(host, port, ssl)
@@ -1117,7 +1110,7 @@ class Server:
         self.check_closed()
 
     def cancel(self) -> None:
-        """End all connections at once, and the handlers that serve them."""
+        # End all connections at once, and the handlers that serve them.
         for connection in list(self.connections):
             connection.cancel()
 
@@ -1128,12 +1121,12 @@ class Server:
             await self.changed.wait()
 
     async def stop(self) -> None:
-        """Do both. In a task of its own: MicroPython takes the task that Ctrl-C interrupted for the one that runs."""
+        # Do both. In a task of its own: MicroPython takes the task that Ctrl-C interrupted for the one that runs.
         self.close()
         await self.wait_closed()
 
     async def make_room(self) -> None:
-        """Wait until one more connection may come in. The oldest idle one ends for it, and busy ones are not kept."""
+        # Wait until one more connection may come in. The oldest idle one ends for it, and busy ones are not kept.
         while len(self.connections) >= self.app.max_connections:
             self.is_crowded = True
             self.end_oldest()
@@ -1142,7 +1135,7 @@ class Server:
         self.is_crowded = False
 
     def end_oldest(self) -> bool:
-        """End the oldest idle connection; ``False`` if there is none."""
+        # End the oldest idle connection; ``False`` if there is none.
         for connection in self.connections:
             # a new one gets the time to send what is under way: closed with unread data, it would be reset
             if not connection.is_busy and connection.idle_since < self.sweeps - 1:
@@ -1174,14 +1167,14 @@ class Server:
                 pass
 
     def expire(self) -> None:
-        """End what has passed its deadline."""
+        # End what has passed its deadline.
         for task, deadline in list(self.waits.items()):
             if deadline and deadline <= self.sweeps:
                 self.waits[task] = 0
                 task.cancel()
 
     def get_deadline(self, seconds: float) -> int:
-        """Return the number of the first sweep after so many seconds."""
+        # Return the number of the first sweep after so many seconds.
         return self.sweeps + 1 + int(seconds / self.sweep_period)
 
 

@@ -16,6 +16,7 @@ PARTS = {
 METHODS = {
     'hooks': 'Microdot before_request after_request after_error_request errorhandler handle_error',
     'routing': 'Microdot mount options_handler',
+    'forms': 'Request after_request',
     'cookies': 'Response set_cookie delete_cookie',
     'headers': 'Response is_keepable write',
     'streaming': 'AsyncBytesIO readexactly readuntil readline awrite aclose, Response body_iter, Connection watch',

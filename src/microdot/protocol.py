@@ -257,7 +257,7 @@ async def handle_request(self: 'Any', reader: 'Any', writer: 'Any') -> None:
 
 def get_extra_info(self: Connection, name: str, default: 'Any' = None) -> 'Any':
     """Return what the transport knows, as ``asyncio.BaseTransport.get_extra_info()`` does."""
-    return self.writer.get_extra_info(name)
+    return self.client_addr if name == 'peername' and self.client_addr else self.writer.get_extra_info(name)
 
 
 def is_drainable(self: BodyStream) -> bool:

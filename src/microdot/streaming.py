@@ -140,8 +140,8 @@ def watch(self: 'Connection', watcher: 'Any') -> None:
     """
     self.watcher = watcher
     watch = Watch(self)
-    self.unwatch = watch.stop  # type: ignore[method-assign]
-    self.resume_reading = watch.reading.set  # type: ignore[method-assign]
+    self.unwatch = watch.stop
+    self.resume_reading = watch.reading.set
 
 
 # ---------------------------------------------------------------------------------------------------------------
