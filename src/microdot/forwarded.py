@@ -176,7 +176,7 @@ class TrustedProxies:
 
         :param client_addr: host and port of the peer.
         :param scheme: the scheme of the connection, ``'http'`` or ``'https'``.
-        :param headers: the :class:`NoCaseDict` of the request.
+        :param headers: those of the request, with names in lower case or a :class:`NoCaseDict`.
 
         Both are returned as they are if the peer is not trusted or says nothing. The port is 0 where it is not known,
         the host is ``'unknown'`` or begins with ``_`` where a proxy does not tell it (RFC 7239 section 6).
@@ -185,9 +185,9 @@ class TrustedProxies:
         """
         if not self.is_trusted(client_addr[0]):
             return client_addr, scheme
-        forwarded_for = headers.get('X-Forwarded-For')
-        forwarded_proto = headers.get('X-Forwarded-Proto')
-        forwarded = headers.get('Forwarded')
+        forwarded_for = headers.get('x-forwarded-for')
+        forwarded_proto = headers.get('x-forwarded-proto')
+        forwarded = headers.get('forwarded')
         if forwarded_for is None and forwarded_proto is None and forwarded is None:
             return client_addr, scheme
         client, scheme = self._read_known(scheme, forwarded_for, forwarded_proto, forwarded)

@@ -912,7 +912,7 @@ class Connection(AsyncBytesIO):
         view = memoryview(data)
         for start in range(0, len(data), self.write_size):
             piece = view[start:start + self.write_size]
-            self.is_torn = True
+            self.is_torn = ON_MICROPYTHON or start + self.write_size < len(data)  # else the rest is in asyncio's buffer
             if has_buffer:
                 try:
                     writer.write(piece)
@@ -1102,7 +1102,8 @@ class Server:
     close_soon = close  # from another thread, on CPython
 
     def stop_listening(self) -> None:
-        self.listener.cancel()
+        if not self.failure:
+            self.listener.cancel()
 
     def end_idle(self) -> None:
         for connection in list(self.connections):

@@ -374,6 +374,13 @@ class ProtocolConnection(Connection, asyncio.Protocol):
             self.last = block, request.http_version, request.fields
         return request
 
+    def make_request(self, method: str, target: str, version: str, fields: 'dict[str, str]', block: bytes) -> Request:
+        request = super().make_request(method, target, version, fields, block)
+        proxies = self.server.proxies
+        if proxies:
+            request.client_addr, request.scheme = proxies.resolve(request.client_addr, request.scheme, fields)
+        return request
+
     # --- the end
 
     def close(self) -> None:
@@ -579,6 +586,7 @@ class ProtocolServer(Server):
 
     """
 
+    proxies: 'Any' = None  # that are trusted
     keep_alive_deadline = 0
     starter: 'Any' = None
 

@@ -119,7 +119,7 @@ async def test_four_conversations_and_four_streams(board):
         await asyncio.sleep(1.5)  # longer than the board lingers
     heaps.append(await heap(board))
     assert max(heaps[1:]) - min(heaps[1:]) < 8192, heaps
-    assert heaps[-1] - heaps[0] < 12288, heaps  # what is made when it is needed first
+    assert heaps[-1] - heaps[0] < 16384, heaps  # what is made, and which parts are imported, when they are needed first
 
 
 async def exchange(port, request):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_docs import DOCS, ROOT, python_snippets
 
-from board_modules import BIN, extensions, needs
+from board_modules import BIN, EXTENSIONS, needs
 from board_table import FEATURES, is_stale
 
 HERE = Path(__file__).parent
@@ -47,4 +47,4 @@ def test_what_is_advised_is_what_is_tested():
 def test_the_table_of_modules_is_up_to_date():
     assert not is_stale(), 'run tools/board_table.py'
     listed = {module for feature in FEATURES for module in needs(feature)}
-    assert set(extensions()) <= listed, 'which feature needs this one?'
+    assert set(EXTENSIONS) <= listed, 'which feature needs this one?'

@@ -834,7 +834,7 @@ async def test_trusted_proxies():
 
 def test_connections_have_no_room_for_surprises():
     """What a connection overrides is what the core calls."""
-    for name in ('_fill', 'awrite', 'aclose', 'end', 'cancel', 'end_output', 'get_extra_info'):
+    for name in ('_fill', 'awrite', 'aclose', 'end', 'cancel', 'get_extra_info'):
         assert name in vars(ProtocolConnection) and hasattr(ProtocolConnection.__mro__[1], name)
 
 
