@@ -12,7 +12,7 @@ BIN = Path(sys.executable).parent  # of the virtual environment, where its comma
 #: The one list of what is for CPython alone, and all whose names say so. Every other module is portable: it is
 #: measured, linted and installed.
 CPYTHON_ONLY = {'asgi.py', 'deflate.py', 'disk.py', 'forwarded.py', 'hosts.py', 'jinja.py', 'mask.py',
-                'plain_part.py', 'server.py', 'shared_loop.py', 'sockets.py', 'workers.py', 'wsgi.py',
+                'plain_part.py', 'server.py', 'shared_loop.py', 'signatures.py', 'sockets.py', 'workers.py', 'wsgi.py',
                 *(source.name for source in PACKAGE.glob('cpython*.py'))}
 #: What ``import microdot`` needs. The parts that these load belong to the core as well.
 CORE = ('__init__', 'microdot')
