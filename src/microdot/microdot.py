@@ -687,6 +687,7 @@ class Microdot:
     handle_error: 'HandleError'
     mount: 'Mount'
     options_handler: 'Callable[[Request], dict[str, str]]'
+    default_options_handler: 'Callable[[Request], dict[str, str]]'
     handle_request: 'Callable[[Any, Any], Awaitable[None]]'
     run: 'Run' = run_app  # type: ignore[assignment]
 

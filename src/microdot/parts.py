@@ -15,7 +15,7 @@ PARTS = {
 #: Methods of the classes of the core, in the same way: functions whose first argument is the object.
 METHODS = {
     'hooks': 'Microdot before_request after_request after_error_request errorhandler handle_error',
-    'routing': 'Microdot mount options_handler',
+    'routing': 'Microdot mount options_handler default_options_handler',
     'forms': 'Request after_request',
     'cookies': 'Response set_cookie delete_cookie',
     'headers': 'Response is_keepable write',

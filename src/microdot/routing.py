@@ -203,6 +203,9 @@ def options_handler(app: Microdot, request: Request) -> 'dict[str, str]':
     return {'Allow': ', '.join(methods + sorted(added))}
 
 
+default_options_handler = options_handler  # for who has replaced it, and wants to call it
+
+
 def mount(app: Microdot, subapp: Microdot, url_prefix: str = '', local: bool = False) -> None:
     """Copy the routes of a sub-application under a prefix.
 

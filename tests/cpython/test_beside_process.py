@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from server_process import INTERPRETERS, free_port, read_all
 
+pytestmark = pytest.mark.once  # boards do not see the version of CPython
+
 HERE = Path(__file__).parent
 SOURCE = str(HERE.parent.parent / 'src')
 REQUEST = b'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'

@@ -17,6 +17,8 @@ from board_modules import compile_mpy, portable_sources
 from forgery import forge
 from microdot.websocket import TEXT, render_frame
 
+pytestmark = pytest.mark.once  # boards do not see the version of CPython
+
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 #: KB, with objects of 64 bits; what a board needs is about half. FOOTPRINT.md has the goal, and why this is more.

@@ -18,6 +18,8 @@ from server_process import free_port
 import board_packages
 from board_modules import BIN, CPYTHON_ONLY, EXTENSIONS, PACKAGE, ROOT, direct_needs, needs, portable_modules
 
+pytestmark = pytest.mark.once  # boards do not see the version of CPython
+
 HERE = Path(__file__).parent
 HELLO = ROOT / 'examples' / 'hello'
 ENGINES = ROOT / 'tests' / 'engines'  # the engine of microdot.utemplate, which is none of ours

@@ -7,6 +7,8 @@ import pytest
 
 import check_dist
 
+pytestmark = pytest.mark.once  # boards do not see the version of CPython
+
 
 @pytest.fixture
 def known(monkeypatch):

@@ -19,6 +19,8 @@ from server_process import INTERPRETERS, free_port
 
 from board_modules import compile_mpy, needs
 
+pytestmark = pytest.mark.once  # boards do not see the version of CPython
+
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / 'examples'
 MICROPYTHON = str(Path(sys.executable).parent / 'micropython')

@@ -11,6 +11,8 @@ from test_board_packages import HELLO, HERE, ask, running
 from board_modules import BIN, ROOT, needs, portable_modules
 from board_packages import read_version
 
+pytestmark = pytest.mark.once  # boards do not see the version of CPython
+
 INCLUDE = f'include({str(ROOT / "manifest.py")!r}%s)\n'
 
 

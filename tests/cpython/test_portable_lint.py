@@ -25,6 +25,8 @@ from portable_lint import (
     check_source,
 )
 
+pytestmark = pytest.mark.once  # boards do not see the version of CPython
+
 #: Programs, by the rule that each breaks. CPython runs them, MicroPython does not or prints something else.
 BAD = {
     'match-statement': ['match 1:\n    case 1:\n        print(1)'],

@@ -24,6 +24,8 @@ from server_process import free_port, read_all
 
 from run_small import make_package
 
+pytestmark = pytest.mark.once  # boards do not see the version of CPython
+
 HERE = Path(__file__).parent
 MICROPYTHON = Path(sys.executable).parent / 'micropython'
 HEAP = 256  # KB, with objects of 64 bits

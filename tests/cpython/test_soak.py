@@ -16,6 +16,8 @@ import soak  # noqa: E402
 from soak_clients import KINDS  # noqa: E402
 from soak_traffic import TappedLoop, Traffic  # noqa: E402
 
+pytestmark = pytest.mark.once  # boards do not see the version of CPython
+
 SLOW = ['stalled headers', 'idle']  # wait for the board's time limits
 PAGE = b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nword'
 
