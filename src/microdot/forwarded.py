@@ -120,6 +120,11 @@ def parse_scheme(text: str) -> str:
     return scheme
 
 
+def get_field(headers: 'Any', name: str) -> 'str | None':
+    value: 'str | None' = headers.get(name.lower())
+    return headers.get(name) if value is None else value
+
+
 class TrustedProxies:
     """Finds out client and scheme from what trusted proxies say.
 
@@ -176,7 +181,8 @@ class TrustedProxies:
 
         :param client_addr: host and port of the peer.
         :param scheme: the scheme of the connection, ``'http'`` or ``'https'``.
-        :param headers: those of the request, with names in lower case or a :class:`NoCaseDict`.
+        :param headers: those of the request, with names in lower case, as they are usually spelled, or a
+                        :class:`NoCaseDict`.
 
         Both are returned as they are if the peer is not trusted or says nothing. The port is 0 where it is not known,
         the host is ``'unknown'`` or begins with ``_`` where a proxy does not tell it (RFC 7239 section 6).
@@ -185,9 +191,9 @@ class TrustedProxies:
         """
         if not self.is_trusted(client_addr[0]):
             return client_addr, scheme
-        forwarded_for = headers.get('x-forwarded-for')
-        forwarded_proto = headers.get('x-forwarded-proto')
-        forwarded = headers.get('forwarded')
+        forwarded_for = get_field(headers, 'X-Forwarded-For')
+        forwarded_proto = get_field(headers, 'X-Forwarded-Proto')
+        forwarded = get_field(headers, 'Forwarded')
         if forwarded_for is None and forwarded_proto is None and forwarded is None:
             return client_addr, scheme
         client, scheme = self._read_known(scheme, forwarded_for, forwarded_proto, forwarded)

@@ -370,7 +370,7 @@ class ProtocolConnection(Connection, asyncio.Protocol):
             if version == self.last[1] and not authority:
                 return self.make_request(method, target, version, self.last[2], block)
         request = super().parse(head)
-        if len(block) <= MEMO_SIZE:
+        if len(block) <= MEMO_SIZE and b'://' not in line:  # else Host is what the target says (RFC 9112 section 3.2.2)
             self.last = block, request.http_version, request.fields
         return request
 

@@ -84,7 +84,7 @@ class Example:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        output, _ = self.process.communicate(timeout=20)
+        output, _ = self.process.communicate(timeout=45)  # Gunicorn waits 30 for a worker that was starting
         return self.process.returncode, output
 
 

@@ -44,7 +44,7 @@ class Example:
         self.folder = folder / name
         self.port = free_port()
         self.command = [*(INTERPRETERS[interpreter] if isinstance(interpreter, str) else interpreter), 'main.py']
-        shutil.copytree(EXAMPLES / name, self.folder)
+        shutil.copytree(EXAMPLES / name, self.folder, ignore=shutil.ignore_patterns('__pycache__'))
         shutil.copy(self.folder / 'wifi_settings_template.py', self.folder / 'wifi_settings.py')
         for file in self.folder.iterdir() if files else ():
             if file.name not in files:

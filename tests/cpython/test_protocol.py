@@ -832,6 +832,22 @@ async def test_trusted_proxies():
         await client.close()
 
 
+async def test_the_host_of_a_target_is_not_that_of_the_next_request():
+    """The header lines are the same, what they mean is not (RFC 9112 section 3.2.2)."""
+    app = Microdot()
+
+    @app.get('/')
+    async def host(request):
+        return request.headers['Host'] + ' ' + request.fields['host']
+
+    async with serving(app) as server:
+        client = await Client.connect(server)
+        for target, answer in (('/', b'a a'), ('http://h/', b'h h'), ('/', b'a a'), ('http://i/', b'i i')):
+            await client.send(b'GET %s HTTP/1.1\r\nHost: a\r\n\r\n' % target.encode())
+            assert await client.read_response() == (200, answer)
+        await client.close()
+
+
 def test_connections_have_no_room_for_surprises():
     """What a connection overrides is what the core calls."""
     for name in ('_fill', 'awrite', 'aclose', 'end', 'cancel', 'get_extra_info'):
