@@ -80,7 +80,9 @@ def install(folder: Path, requirement: str) -> Path:
 def check_imports(python: Path, folder: Path, engines: dict[str, str]) -> None:
     """Import each module in an interpreter of its own, as it would be the first one."""
     for source in sorted(PACKAGE.glob('*.py')):
-        command: 'list[str | Path]' = [python, '-I', '-W', 'error', '-c', f'import microdot.{source.stem}']
+        owner = source.stem.removeprefix('cpython_')  # of cpython_websocket, which nobody else imports
+        code = f'import microdot.{owner}, microdot.{source.stem}'
+        command: 'list[str | Path]' = [python, '-I', '-W', 'error', '-c', code]
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if source.stem in engines:
             expect(result.returncode and engines[source.stem] in result.stderr, f'{source.stem}: {result.stderr}')
