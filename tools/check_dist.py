@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'src' / 'microdot'
 #: What cannot be imported without an engine that is no dependency of the package, and what the error has to name.
-ENGINES = {'jinja': 'pip install', 'utemplate': 'needs utemplate'}
+ENGINES = {'jinja': 'pip install', 'utemplate_loader': 'needs utemplate'}
 #: A sample of the tests, for the source archive: that all of them are in it is known from the list of its files.
 SAMPLE = ['tests/test_containers.py', 'tests/test_request.py']
 SERVE = """
@@ -146,7 +146,7 @@ def main() -> None:
     wheel, sdist = only(folder, '*.whl'), only(folder, '*.tar.gz')
     check_wheel_files(wheel)
     check_sdist_files(sdist)
-    check_installed(wheel, '[jinja]', {'utemplate': ENGINES['utemplate']})
+    check_installed(wheel, '[jinja]', {'utemplate_loader': ENGINES['utemplate_loader']})
     check_installed(sdist, '', ENGINES)
     check_tests(sdist)
     print(f'{wheel.name} and {sdist.name} can be installed and work.')
