@@ -105,8 +105,9 @@ class HostedExample(Example):
         if not any('8000' in argument for argument in arguments):  # the default of most
             option, value = ('--bind', '127.0.0.1:8000') if program in ('gunicorn', 'hypercorn') else ('--port', '8000')
             arguments = (option, value, *arguments)
-        if program == 'granian' and '--workers-kill-timeout' not in arguments:  # else a worker that is told to end while
-            arguments = ('--workers-kill-timeout', '5', *arguments)  # it starts is waited for, for ever
+        if program == 'granian' and '--workers-kill-timeout' not in arguments:
+            # else it waits for ever for a worker that is told to end while it starts
+            arguments = ('--workers-kill-timeout', '5', *arguments)
         return [find_program('uwsgi_python3' if program == 'uwsgi' else program),
                 *(argument.replace('8000', str(self.port)) for argument in arguments)]
 
